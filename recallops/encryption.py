@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.core.exceptions import FieldError, ImproperlyConfigured
 from django.db import models
+from django.db.models.lookups import Exact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def fingerprint(secret: str) -> str:
     return hashlib.sha256(f"recallops-fingerprint:{secret}".encode()).hexdigest()[:8]
 
 
-class EncryptedTextField(models.TextField[str, str]):
+class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
     """Text that is stored encrypted; empty text stays empty, so that "none" can be queried."""
 
     description = "Text, encrypted at rest"
@@ -77,7 +78,7 @@ class EncryptedTextField(models.TextField[str, str]):
         raise FieldError(f"{self.name} is encrypted and cannot be searched; compare its fingerprint.")
 
 
-class _OnlyEmpty(models.lookups.Exact):  # type: ignore[name-defined,misc]
+class _OnlyEmpty(Exact):  # type: ignore[type-arg]
     """`field=""` asks whether there is a secret at all; any other comparison is an error."""
 
     def __init__(self, lhs: Any, rhs: Any) -> None:

@@ -1,0 +1,48 @@
+"""The world as it is."""
+
+from __future__ import annotations
+
+from calendars.models.assignment import Assignment, Bot, Intent, Verdict
+from calendars.models.calendar import (
+    Calendar,
+    Connection,
+    ConnectionStatus,
+    Customer,
+    CustomerDomain,
+    Handover,
+    Platform,
+)
+from calendars.models.driver import Driver
+from calendars.models.event import Event, Occurrence, Sweep
+from calendars.models.record import AuditEntry, IdMapping
+from calendars.models.region import EndpointLimit, Provider, Region
+from calendars.models.workspace import ApiKey, DedupScheme, OAuthClient, RateBudget, Scheduler, Workspace
+
+__all__ = [
+    "ApiKey",
+    "Assignment",
+    "AuditEntry",
+    "Bot",
+    "Calendar",
+    "Connection",
+    "ConnectionStatus",
+    "Customer",
+    "CustomerDomain",
+    "DedupScheme",
+    "Driver",
+    "EndpointLimit",
+    "Event",
+    "Handover",
+    "IdMapping",
+    "Intent",
+    "OAuthClient",
+    "Occurrence",
+    "Platform",
+    "Provider",
+    "RateBudget",
+    "Region",
+    "Scheduler",
+    "Sweep",
+    "Verdict",
+    "Workspace",
+]

@@ -1,0 +1,85 @@
+"""What is kept for ever: which id became which, and who did what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from calendars.models.workspace import Workspace
+from recallops import clock
+
+
+class IdMapping(models.Model):
+    """A thing's id in the source and its id in the target. A move back or a second move supersedes."""
+
+    kind = models.CharField(
+        max_length=16, choices=[("calendar", "calendar"), ("event", "event"), ("bot", "bot")]
+    )
+    source = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="mappings_out")
+    source_remote_id = models.CharField(max_length=80)
+    target = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="mappings_in")
+    target_remote_id = models.CharField(max_length=80)
+    superseded = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "source", "source_remote_id"],
+                condition=Q(superseded=False),
+                name="id_mapping_once_from_source",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "target", "target_remote_id"],
+                condition=Q(superseded=False),
+                name="id_mapping_once_from_target",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.source_remote_id} → {self.target_remote_id}"
+
+
+class AuditEntryManager(models.Manager["AuditEntry"]):
+    """Writes entries; nothing in the project changes or deletes one."""
+
+    def record(self, *, actor: Any, action: str, subject: models.Model, **data: Any) -> AuditEntry:
+        """Note who did what to which row. `data` holds plain values; secrets are never passed."""
+        known = actor is not None and getattr(actor, "pk", None) is not None
+        return self.create(
+            at=clock.now(),
+            actor=actor if known else None,
+            actor_name=str(actor) if actor is not None else "system",
+            action=action,
+            subject_kind=subject._meta.label_lower,
+            subject_id=subject.pk,
+            subject_name=str(subject)[:200],
+            data=data,
+        )
+
+
+class AuditEntry(models.Model):
+    """Who did what, why, and to which row. Append-only."""
+
+    at = models.DateTimeField(help_text="Domain time.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT)
+    actor_name = models.CharField(max_length=200)
+    action = models.CharField(max_length=80)
+    subject_kind = models.CharField(max_length=80)
+    subject_id = models.BigIntegerField()
+    subject_name = models.CharField(max_length=200)
+    data = models.JSONField(default=dict)
+
+    objects = AuditEntryManager()
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["subject_kind", "subject_id"], name="audit_by_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name}: {self.action} {self.subject_name}"

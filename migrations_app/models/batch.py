@@ -1,0 +1,249 @@
+"""A batch moves chosen calendars from one workspace to another."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+from calendars.models import Customer, Handover, Workspace
+from migrations_app.itineraries import Step
+
+
+class BatchStatus(models.TextChoices):
+    """How a batch is doing; which step it is at is said apart from this."""
+
+    DRAFT = "draft", "draft"
+    RUNNING = "running", "running"
+    WAITING = "waiting", "waiting for the next press"
+    STOPPED = "stopped", "stopped by a problem"
+    CLOSED = "closed", "closed"
+
+    @property
+    def colour(self) -> str:
+        """The badge's colour."""
+        return {"running": "info", "waiting": "warning", "stopped": "danger", "closed": "success"}.get(
+            self.value, ""
+        )
+
+
+class Batch(models.Model):
+    """One migration. Control columns are written by people, progress columns by the engine, never together."""
+
+    CONTROL = ("goal", "delete_confirmed_by", "delete_confirmed_at", "soak", "canary_wait")
+
+    slug = models.SlugField(unique=True, help_text="Its name, typed again to confirm the delete.")
+    source = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="batches_out")
+    target = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="batches_in")
+    handover = models.OneToOneField(Handover, on_delete=models.PROTECT, related_name="batch")
+    customers = models.ManyToManyField(
+        Customer, blank=True, related_name="batches", help_text="Empty: every calendar of the source."
+    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    # Control: written by people.
+    goal = models.CharField(
+        max_length=16, choices=Step, blank=True, help_text="The furthest step that is allowed; empty: none yet."
+    )
+    soak = models.DurationField(
+        default=timedelta(hours=24), help_text="From a calendar's last flip to its delete in the source."
+    )
+    canary_wait = models.DurationField(
+        default=timedelta(minutes=30), help_text="From the canary's delete to the look that decides."
+    )
+    drivers = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
+    delete_confirmed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
+    delete_confirmed_at = models.DateTimeField(null=True, editable=False)
+
+    # Progress: written by the engine.
+    step = models.CharField(max_length=16, choices=Step, default=Step.PREFLIGHT, editable=False)
+    status = models.CharField(max_length=16, choices=BatchStatus, default=BatchStatus.DRAFT, editable=False)
+    reason = models.CharField(max_length=600, blank=True, editable=False)
+    due_at = models.DateTimeField(null=True, editable=False)
+    attempts = models.IntegerField(default=0, editable=False)
+    started_at = models.DateTimeField(null=True, editable=False)
+    closed_at = models.DateTimeField(null=True, editable=False)
+    changed_at = models.DateTimeField(null=True, editable=False, help_text="The last real change; domain time.")
+    calls_before = models.JSONField(default=dict, editable=False)
+    lease_token = models.UUIDField(null=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name_plural = "batches"
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(source=F("target")), name="batch_between_two_workspaces"),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class ItemStatus(models.TextChoices):
+    """How one item is doing; which step it is at is said apart from this."""
+
+    READY = "ready", "ready"
+    WAITING = "waiting", "waiting"
+    USER = "user", "waiting for user"
+    FAILED = "failed", "failed"
+    NOT_MOVABLE = "not_movable", "not movable"
+    DONE = "done", "moved"
+
+    @classmethod
+    def active(cls) -> tuple[ItemStatus, ...]:
+        """Those that the engine goes on with by itself."""
+        return (cls.READY, cls.WAITING)
+
+    @classmethod
+    def terminal(cls) -> tuple[ItemStatus, ...]:
+        """Those that end a batch: nothing more happens without a person."""
+        return (cls.USER, cls.FAILED, cls.NOT_MOVABLE, cls.DONE)
+
+    @property
+    def colour(self) -> str:
+        """The badge's colour."""
+        return {
+            "ready": "info",
+            "waiting": "info",
+            "user": "warning",
+            "failed": "danger",
+            "not_movable": "warning",
+            "done": "success",
+        }[self.value]
+
+
+class ErrorKind(models.TextChoices):
+    """Whose turn it is after an error."""
+
+    NONE = "", "none"
+    TEMPORARY = "temporary", "will be tried again"
+    PERMANENT = "permanent", "permanent"
+    CONFIGURATION = "configuration", "configuration"
+    CUSTOMER = "customer", "needs the customer"
+    OURS = "ours", "ours"
+
+
+class Item(models.Model):
+    """One thing that a batch moves."""
+
+    class Kind(models.TextChoices):
+        """What is moved."""
+
+        CONNECTION = "connection", "calendar"
+        CHECKLIST = "checklist", "checklist entry"
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")
+    kind = models.CharField(max_length=16, choices=Kind, default=Kind.CONNECTION)
+    source_id = models.CharField(max_length=120, help_text="The provider's id in the source, or the entry's code.")
+    title = models.CharField(max_length=320, blank=True)
+    connection = models.ForeignKey(
+        "calendars.Connection", null=True, on_delete=models.PROTECT, related_name="items"
+    )
+    target_connection = models.ForeignKey(
+        "calendars.Connection", null=True, on_delete=models.PROTECT, related_name="items_as_target"
+    )
+    created_target = models.BooleanField(default=False, help_text="This batch made it; cancel may remove it.")
+    canary = models.BooleanField(default=False)
+    open = models.BooleanField(default=True)
+
+    step = models.CharField(max_length=16, choices=Step, default=Step.RECREATE)
+    status = models.CharField(max_length=16, choices=ItemStatus, default=ItemStatus.READY)
+    reason = models.CharField(max_length=600, blank=True)
+    error_kind = models.CharField(max_length=16, choices=ErrorKind, default=ErrorKind.NONE, blank=True)
+    due_at = models.DateTimeField(null=True, help_text="Domain time from which it is looked at again.")
+    nearest = models.DateTimeField(null=True, help_text="Start of its nearest wanted meeting: served first.")
+    attempts = models.IntegerField(default=0)
+    deleted_at = models.DateTimeField(null=True, help_text="Domain time of the delete in the source.")
+    lease_token = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "kind", "source_id"], name="item_once_per_batch"),
+            models.UniqueConstraint(
+                fields=["connection"], condition=Q(open=True), name="item_connection_in_one_open_batch"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["batch", "status", "step"], name="item_by_status"),
+            models.Index(fields=["batch", "due_at"], name="item_due"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.source_id
+
+
+class Severity(models.TextChoices):
+    """How bad a finding is."""
+
+    INFO = "info", "for information"
+    WARNING = "warning", "warning"
+    BLOCKING = "blocking", "blocking"
+
+
+class Finding(models.Model):
+    """Something that a check found."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="findings")
+    item = models.ForeignKey(Item, null=True, on_delete=models.CASCADE, related_name="findings")
+    assignment = models.ForeignKey(
+        "calendars.Assignment", null=True, on_delete=models.CASCADE, related_name="findings"
+    )
+    step = models.CharField(max_length=16, choices=Step)
+    code = models.CharField(max_length=60)
+    subject = models.CharField(max_length=200, blank=True, help_text="What it is about, when neither row says it.")
+    severity = models.CharField(max_length=16, choices=Severity)
+    sentence = models.CharField(max_length=1000)
+    remedy = models.CharField(max_length=600, blank=True, help_text="What to do.")
+    found_at = models.DateTimeField()
+    gone_at = models.DateTimeField(null=True, help_text="A later check did not find it any more.")
+    waived_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    waived_at = models.DateTimeField(null=True)
+    waived_reason = models.CharField(max_length=400, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["batch", "code", "item", "assignment", "subject"],
+                name="finding_once",
+                nulls_distinct=False,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.sentence[:120]
+
+
+class CoverageReading(models.Model):
+    """The ledger at one moment of a batch: counts by verdict, and every row that is not covered."""
+
+    class Moment(models.TextChoices):
+        """When it was taken."""
+
+        BEFORE = "before", "before"
+        CUT = "cut", "at the cut"
+        AFTER = "after", "after"
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="readings")
+    moment = models.CharField(max_length=8, choices=Moment)
+    at = models.DateTimeField()
+    source_read_at = models.DateTimeField(null=True, help_text="Oldest reading of the source in it.")
+    target_read_at = models.DateTimeField(null=True, help_text="Oldest reading of the target in it.")
+    total = models.IntegerField()
+    counts = models.JSONField()
+    exceptions = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["batch", "moment"], name="coverage_once_per_moment")]
+
+    def __str__(self) -> str:
+        return f"{self.get_moment_display()}: {self.total}"
