@@ -134,9 +134,7 @@ class Intent(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(
-                fields=["assignment"], condition=Q(state__in=["sent", "answered"]), name="intent_open"
-            ),
+            models.Index(fields=["assignment"], condition=Q(state__in=["sent", "answered"]), name="intent_open"),
             models.Index(
                 fields=["connection"], condition=Q(state__in=["sent", "answered"]), name="intent_open_connection"
             ),

@@ -88,9 +88,7 @@ class Calendar(models.Model):
     family = models.SlugField()
     platform = models.CharField(max_length=24, choices=Platform)
     email = models.CharField(max_length=320, help_text="Lower case; empty addresses are replaced by the remote id.")
-    handover = models.ForeignKey(
-        Handover, null=True, blank=True, on_delete=models.SET_NULL, related_name="calendars"
-    )
+    handover = models.ForeignKey(Handover, null=True, blank=True, on_delete=models.SET_NULL, related_name="calendars")
 
     class Meta:
         ordering = ["email"]

@@ -15,9 +15,7 @@ from recallops import clock
 class IdMapping(models.Model):
     """A thing's id in the source and its id in the target. A move back or a second move supersedes."""
 
-    kind = models.CharField(
-        max_length=16, choices=[("calendar", "calendar"), ("event", "event"), ("bot", "bot")]
-    )
+    kind = models.CharField(max_length=16, choices=[("calendar", "calendar"), ("event", "event"), ("bot", "bot")])
     source = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="mappings_out")
     source_remote_id = models.CharField(max_length=80)
     target = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="mappings_in")

@@ -74,9 +74,7 @@ class Workspace(models.Model):
     class Meta:
         ordering = ["slug"]
         constraints = [
-            models.CheckConstraint(
-                condition=models.Q(reserve_percent__lt=100), name="workspace_reserve_below_all"
-            ),
+            models.CheckConstraint(condition=models.Q(reserve_percent__lt=100), name="workspace_reserve_below_all"),
         ]
 
     def __str__(self) -> str:

@@ -25,9 +25,7 @@ class BatchStatus(models.TextChoices):
     @property
     def colour(self) -> str:
         """The badge's colour."""
-        return {"running": "info", "waiting": "warning", "stopped": "danger", "closed": "success"}.get(
-            self.value, ""
-        )
+        return {"running": "info", "waiting": "warning", "stopped": "danger", "closed": "success"}.get(self.value, "")
 
 
 class Batch(models.Model):
@@ -64,6 +62,9 @@ class Batch(models.Model):
     # Progress: written by the engine.
     step = models.CharField(max_length=16, choices=Step, default=Step.PREFLIGHT, editable=False)
     status = models.CharField(max_length=16, choices=BatchStatus, default=BatchStatus.DRAFT, editable=False)
+    reached = models.CharField(
+        max_length=16, choices=Step, blank=True, editable=False, help_text="The goal at which all came to rest."
+    )
     reason = models.CharField(max_length=600, blank=True, editable=False)
     due_at = models.DateTimeField(null=True, editable=False)
     attempts = models.IntegerField(default=0, editable=False)
@@ -142,9 +143,7 @@ class Item(models.Model):
     kind = models.CharField(max_length=16, choices=Kind, default=Kind.CONNECTION)
     source_id = models.CharField(max_length=120, help_text="The provider's id in the source, or the entry's code.")
     title = models.CharField(max_length=320, blank=True)
-    connection = models.ForeignKey(
-        "calendars.Connection", null=True, on_delete=models.PROTECT, related_name="items"
-    )
+    connection = models.ForeignKey("calendars.Connection", null=True, on_delete=models.PROTECT, related_name="items")
     target_connection = models.ForeignKey(
         "calendars.Connection", null=True, on_delete=models.PROTECT, related_name="items_as_target"
     )
@@ -193,9 +192,7 @@ class Finding(models.Model):
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="findings")
     item = models.ForeignKey(Item, null=True, on_delete=models.CASCADE, related_name="findings")
-    assignment = models.ForeignKey(
-        "calendars.Assignment", null=True, on_delete=models.CASCADE, related_name="findings"
-    )
+    assignment = models.ForeignKey("calendars.Assignment", null=True, on_delete=models.CASCADE, related_name="findings")
     step = models.CharField(max_length=16, choices=Step)
     code = models.CharField(max_length=60)
     subject = models.CharField(max_length=200, blank=True, help_text="What it is about, when neither row says it.")

@@ -1,0 +1,81 @@
+"""Leases: who may work on a row, and until when. On machine time, which is the database's.
+
+Taking and giving back are single guarded UPDATEs; the count (or the returned rows) tells who won. A worker that was
+frozen past its lease finds its token gone and writes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import DateTimeField, Func, Model, Q, QuerySet, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class MachineNow(Func):
+    """The database's clock as an expression."""
+
+    function = "recallops_machine_now"
+    output_field = DateTimeField()
+
+
+def machine_now() -> datetime:
+    """Return machine time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT recallops_machine_now()")
+        moment: datetime = cursor.fetchone()[0]
+        return moment
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A token, and how long the holder itself may trust it (counted from before it was asked for)."""
+
+    token: uuid.UUID = field(default_factory=uuid.uuid4)
+    seconds: float = field(default_factory=lambda: float(settings.LEASE_SECONDS))
+    asked: float = field(default_factory=time.monotonic)
+
+    def left(self) -> float:
+        """Return the seconds of machine time left, conservatively; negative when it is over."""
+        return self.seconds - (time.monotonic() - self.asked)
+
+
+def free() -> Q:
+    """Rows that nobody holds."""
+    return Q(lease_until=None) | Q(lease_until__lt=MachineNow())
+
+
+def take(rows: QuerySet[Any], *, limit: int, lease: Lease, order_by: Sequence[str]) -> list[int]:
+    """Take up to `limit` free rows of a queryset, in the given order, and return their primary keys.
+
+    Rows that somebody else is taking at this moment are passed over, not waited for.
+    """
+    chosen = (
+        rows.filter(free()).order_by(*order_by).select_for_update(skip_locked=True, of=("self",)).values("pk")[:limit]
+    )
+    model: type[Model] = rows.model
+    sql, parameters = chosen.query.sql_with_params()
+    table = connection.ops.quote_name(model._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET lease_token = %s, "  # noqa: S608 (our own table's name)
+            "lease_until = recallops_machine_now() + %s "
+            f"WHERE id IN ({sql}) RETURNING id",
+            [lease.token, timedelta(seconds=lease.seconds), *parameters],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def give_back(model: type[Model], ids: Iterable[int], lease: Lease) -> None:
+    """Release rows that are still ours; those that somebody took over meanwhile are left alone."""
+    model._default_manager.filter(pk__in=list(ids), lease_token=lease.token).update(
+        lease_token=None, lease_until=Value(None, output_field=DateTimeField())
+    )

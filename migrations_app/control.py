@@ -1,0 +1,235 @@
+"""What people may do to a batch. Admin, terminal and tests come in by the same functions.
+
+Each changes control columns only, in one guarded UPDATE whose count tells who won, writes its audit entry in the same
+transaction, and rings the doorbell when that is committed. Refusals are `Refused` with a sentence for the person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.text import slugify
+
+from calendars.models import AuditEntry, Calendar, Customer, Handover, Workspace
+from migrations_app import tasks
+from migrations_app.itineraries import FORWARD, Step, position
+from migrations_app.models import Batch, BatchStatus, ErrorKind, Finding, Item, ItemStatus, Severity
+from recallops import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Refused(Exception):
+    """The act is not allowed now; the sentence says why and what to do."""
+
+
+CHANGED_MEANWHILE = "Somebody else changed this batch in the meantime. Reload the page and look again."
+SAME_WORKSPACE = "Source and target are the same workspace. Choose another target."
+OTHER_PROVIDER = "Source and target speak different APIs ({source} and {target}). Choose two of one provider."
+OTHER_FAMILY = (
+    "{target} already holds calendars of its own family “{family}”. A move needs an empty target, or both workspaces "
+    "in one family (workspace page, “family”)."
+)
+NAME_TAKEN = "There is already a batch called {slug}. Choose another name."
+CLOSED = "This batch is closed. Make a new one to move more."
+ALREADY_ALLOWED = "{step} is already allowed."
+BLOCKED = "{count} blocking finding(s) must be solved or waived first: {first}"
+WRONG_NAME = "To confirm the delete, type the batch's name exactly: {slug}"
+NEEDS_CONFIRMATION = "Deleting calendars in {source} must be confirmed by typing the batch's name."
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """One step's button: what it would do, and why not if it may not."""
+
+    step: Step
+    label: str
+    state: str  # done, now, goal or ahead
+    refusal: str
+    needs_confirmation: bool
+
+
+def create_batch(
+    *, slug: str, source: Workspace, target: Workspace, customers: Iterable[Customer] = (), actor: Any = None
+) -> Batch:
+    """Make a batch that does nothing yet. Raises Refused."""
+    slug = slugify(slug)
+    if source == target:
+        raise Refused(SAME_WORKSPACE)
+    if source.region.provider != target.region.provider:
+        raise Refused(OTHER_PROVIDER.format(source=source.region, target=target.region))
+    if not slug or Batch.objects.filter(slug=slug).exists():
+        raise Refused(NAME_TAKEN.format(slug=slug or "“”"))
+    with transaction.atomic():
+        _join_family(source, target)
+        order = Handover.objects.create(source=source, target=target)
+        batch = Batch.objects.create(
+            slug=slug,
+            source=source,
+            target=target,
+            handover=order,
+            created_by=actor if getattr(actor, "pk", None) else None,
+        )
+        batch.customers.set(customers)
+        AuditEntry.objects.record(
+            actor=actor,
+            action="batch.create",
+            subject=batch,
+            source=source.slug,
+            target=target.slug,
+            customers=[customer.slug for customer in customers],
+        )
+    return batch
+
+
+def _join_family(source: Workspace, target: Workspace) -> None:
+    """Let the target share the source's assignments; only a target without calendars of its own may change."""
+    if source.family == target.family:
+        return
+    if Calendar.objects.filter(connections__workspace=target).exists():
+        raise Refused(OTHER_FAMILY.format(target=target, family=target.family))
+    Workspace.objects.filter(pk=target.pk).update(family=source.family)
+    target.family = source.family
+
+
+def buttons(batch: Batch) -> list[Button]:
+    """Return the track of a batch: every step with its state, and whether its button may be pressed."""
+    goal, now = position(batch.goal), position(batch.step)
+    blocking = list(_blocking(batch)[:50])
+    track = []
+    for step in FORWARD:
+        place = position(step)
+        if batch.closed_at or place < now:
+            state = "done"
+        elif place == now:
+            state = "now"
+        else:
+            state = "goal" if place <= goal else "ahead"
+        track.append(
+            Button(
+                step=step,
+                label=step.label,
+                state=state,
+                refusal=_refusal(batch, step, blocking),
+                needs_confirmation=place >= position(Step.DELETE_OLD) and not batch.delete_confirmed_at,
+            )
+        )
+    return track
+
+
+def _blocking(batch: Batch) -> Any:
+    return Finding.objects.filter(batch=batch, severity=Severity.BLOCKING, waived_at=None, gone_at=None)
+
+
+def _refusal(batch: Batch, step: Step, blocking: list[Finding]) -> str:
+    if batch.closed_at:
+        return CLOSED
+    if position(step) <= position(batch.goal):
+        return ALREADY_ALLOWED.format(step=step.label)
+    if position(step) > position(Step.EXPORT) and blocking:
+        return BLOCKED.format(count=len(blocking), first=blocking[0].sentence)
+    return ""
+
+
+def set_goal(batch: Batch, step: Step, *, actor: Any, confirm: str = "") -> None:
+    """Allow everything up to a step. Raises Refused.
+
+    `confirm` is the batch's name, typed; needed once for *delete old* and beyond.
+    """
+    batch.refresh_from_db()
+    if refusal := _refusal(batch, step, list(_blocking(batch)[:50])):
+        raise Refused(refusal)
+    confirmed: dict[str, Any] = {}
+    if position(step) >= position(Step.DELETE_OLD) and not batch.delete_confirmed_at:
+        if not confirm:
+            raise Refused(NEEDS_CONFIRMATION.format(source=batch.source))
+        if confirm.strip() != batch.slug:
+            raise Refused(WRONG_NAME.format(slug=batch.slug))
+        confirmed = {
+            "delete_confirmed_at": clock.now(),
+            "delete_confirmed_by": actor if getattr(actor, "pk", None) else None,
+        }
+    with transaction.atomic():
+        won = Batch.objects.filter(pk=batch.pk, goal=batch.goal, closed_at=None).update(goal=step, **confirmed)
+        if not won:
+            raise Refused(CHANGED_MEANWHILE)
+        if position(step) >= position(Step.HAND_OVER):
+            Handover.objects.filter(pk=batch.handover_id).update(allowed=True)
+        AuditEntry.objects.record(actor=actor, action="batch.goal", subject=batch, before=batch.goal, after=step.value)
+        transaction.on_commit(tasks.ring)
+
+
+def set_cut_line(batch: Batch, at: datetime, *, actor: Any) -> None:
+    """Choose the meeting start from which assignments go to the target. Raises Refused."""
+    with transaction.atomic():
+        before = Handover.objects.select_for_update().get(pk=batch.handover_id).cut_line
+        if batch.closed_at:
+            raise Refused(CLOSED)
+        Handover.objects.filter(pk=batch.handover_id).update(cut_line=at)
+        AuditEntry.objects.record(
+            actor=actor,
+            action="batch.cut_line",
+            subject=batch,
+            before=before.isoformat() if before else None,
+            after=at.isoformat(),
+        )
+        transaction.on_commit(tasks.look_again)
+
+
+def set_paused(batch: Batch, paused: bool, *, actor: Any, reason: str = "") -> None:
+    """Stop new work, or go on. The second half of a hand-over that has begun is never stopped. Raises Refused."""
+    with transaction.atomic():
+        won = Handover.objects.filter(pk=batch.handover_id).exclude(paused=paused).update(paused=paused)
+        if not won:
+            raise Refused(CHANGED_MEANWHILE)
+        AuditEntry.objects.record(
+            actor=actor, action="batch.pause" if paused else "batch.resume", subject=batch, reason=reason
+        )
+        transaction.on_commit(tasks.look_again)
+
+
+def retry_failed(batch: Batch, *, actor: Any, items: Iterable[int] | None = None) -> int:
+    """Let failed items (and those that waited for a person) be tried again; nothing else is touched.
+
+    Returns how many. Raises Refused.
+    """
+    if batch.closed_at:
+        raise Refused(CLOSED)
+    again = Q(status__in=[ItemStatus.FAILED, ItemStatus.USER])
+    if items is not None:
+        again &= Q(pk__in=list(items))
+    with transaction.atomic():
+        count = Item.objects.filter(again, batch=batch).update(
+            status=ItemStatus.READY, reason="", error_kind=ErrorKind.NONE, due_at=None, attempts=0
+        )
+        Batch.objects.filter(pk=batch.pk).update(reached="")
+        if batch.status == BatchStatus.STOPPED:
+            count += 1
+            Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.RUNNING, due_at=None, attempts=0)
+        if count:
+            AuditEntry.objects.record(actor=actor, action="batch.retry_failed", subject=batch, count=count)
+        transaction.on_commit(tasks.ring)
+    return count
+
+
+def waive(finding: Finding, *, actor: Any, reason: str) -> None:
+    """Accept a finding, with a reason that stays on record. Raises Refused."""
+    if not reason.strip():
+        raise Refused("Say in a few words why this may be waived; it stays on record.")
+    with transaction.atomic():
+        won = Finding.objects.filter(pk=finding.pk, waived_at=None).update(
+            waived_at=clock.now(),
+            waived_by=actor if getattr(actor, "pk", None) else None,
+            waived_reason=reason.strip()[:400],
+        )
+        if not won:
+            raise Refused("This finding was already waived.")
+        AuditEntry.objects.record(
+            actor=actor, action="finding.waive", subject=finding, reason=reason, batch=finding.batch_id
+        )
+        transaction.on_commit(tasks.ring)
