@@ -1,0 +1,410 @@
+"""The one door to HTTP: the only module that imports httpx, and the only place that retries.
+
+A call, step by step:
+
+1. take a slot of the rate budget (raises BudgetBusy rather than wait long);
+2. send, through a pool of connections shared by all workspaces of a region; redirects are not followed, no proxy and
+   no .netrc is taken from the environment, cookies are not kept;
+3. read the body up to a bound, decode it, write one line to the log and one record to `on_call`;
+4. a read that was lost or met 502/503/504 is sent again, at most three times in all; a write only when no connection
+   could be made. Longer waits are never slept here: the error carries `retry_after`, and a row keeps it.
+
+After a 429 the whole budget of that endpoint is moved, for all workers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from calendars.providers import errors, redaction
+from calendars.providers.bodies import BodyError, decode_json, read_body
+from calendars.providers.calls import TRIES, Answer, CallRecord, RateBudget, Timeouts
+from calendars.providers.cursor import normal_base
+from calendars.providers.refusals import NO_DATA, Refused, parse_http_date, parse_retry_after, refusal
+from recallops import clock
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+calls_log = logging.getLogger("recallops.calls")
+# The libraries' own lines hold whole URLs, with e-mail addresses and cursors in them.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+logging.getLogger("httpcore").setLevel(logging.WARNING)
+
+Transport = httpx.BaseTransport  # for those who hand in one of their own
+
+USER_AGENT = "RecallOps"
+_RETRIED_STATUSES = {502, 503, 504}
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_REQUEST_ID_HEADERS = ("x-request-id", "x-amzn-requestid", "x-amz-cf-id")
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: errors.ProviderError
+    again: bool
+
+
+class Http:
+    """Calls one provider's region with one API key. Cheap to make; safe to share between threads."""
+
+    __slots__ = ("_budget", "_headers", "_jitter", "_key", "_on_call", "_sleep", "_transport", "base_url", "max_body",
+                 "max_wait", "provider", "timeouts")  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        authorization: str,
+        secret: str,
+        provider: str,
+        budget: RateBudget,
+        transport: httpx.BaseTransport | None = None,
+        timeouts: Timeouts | None = None,
+        max_wait: float = 5.0,
+        max_body: int = 8 * 1024 * 1024,
+        on_call: Callable[[CallRecord], None] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.base_url = normal_base(base_url)
+        self.provider = provider
+        self.timeouts = timeouts or Timeouts()
+        self.max_wait = max_wait
+        self.max_body = max_body
+        self._budget = budget
+        self._key = secret
+        self._headers = httpx.Headers(
+            {
+                "Host": urlsplit(self.base_url).netloc,
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "User-Agent": USER_AGENT,
+                "Authorization": authorization,
+            }
+        )
+        self._transport = transport or _pool(self.base_url)
+        self._on_call = on_call
+        self._sleep = sleep
+        self._jitter = jitter
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.base_url}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("A client holds an API key and is not pickled: pass the workspace's id.")
+
+    def with_options(self, *, max_wait: float | None, on_call: Callable[[CallRecord], None] | None) -> Http:
+        """Return the same door with another patience or another collector; the connections are shared."""
+        other = object.__new__(type(self))
+        for name in Http.__slots__:
+            object.__setattr__(other, name, getattr(self, name))
+        other.max_wait = self.max_wait if max_wait is None else max_wait
+        other._on_call = on_call or self._on_call
+        return other
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        endpoint: str,
+        query: str = "",
+        body: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        empty_ok: bool = False,
+    ) -> Answer:
+        """Make one call and return its answer; any ProviderError otherwise.
+
+        `path` and `query` are encoded already. `endpoint` is the name under which budget, log and counts know it.
+        """
+        failure: _Failure | None = None
+        for attempt in range(1, TRIES + 1):
+            waited = 0.0
+            try:
+                waited = self._budget.take(endpoint, self.max_wait)
+            except errors.BudgetBusy:
+                if failure is None:
+                    raise
+                break  # the trouble that made us try again says more than a busy budget
+            request = self._request(method, path, query=query, body=body, idempotency_key=idempotency_key)
+            outcome = self._try(
+                request, endpoint=endpoint, body=body, empty_ok=empty_ok, waited=waited, attempt=attempt
+            )
+            if isinstance(outcome, Answer):
+                return outcome
+            failure = outcome
+            if not failure.again or attempt == TRIES:
+                break
+            self._sleep(0.1 * 2**attempt * (0.5 + self._jitter()))
+        assert failure is not None  # noqa: S101 - the loop runs at least once
+        raise failure.error
+
+    def _request(
+        self, method: str, path: str, *, query: str, body: Mapping[str, Any] | None, idempotency_key: str | None
+    ) -> httpx.Request:
+        url = f"{self.base_url}{path}"
+        headers = self._headers.copy()
+        content = None
+        if body is not None:
+            content = json.dumps(body, separators=(",", ":")).encode()
+            headers["Content-Type"] = "application/json"
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        limits = self.timeouts
+        return httpx.Request(
+            method,
+            f"{url}?{query}" if query else url,
+            headers=headers,
+            content=content,
+            extensions={
+                "timeout": {"connect": limits.connect, "read": limits.read, "write": limits.write, "pool": limits.pool}
+            },
+        )
+
+    def _try(
+        self,
+        request: httpx.Request,
+        *,
+        endpoint: str,
+        body: Mapping[str, Any] | None,
+        empty_ok: bool,
+        waited: float,
+        attempt: int,
+    ) -> Answer | _Failure:
+        """Send once. Errors are returned, not raised: so none of httpx's, which hold the request, hangs on to ours."""
+        begun_at, started = clock.now(), time.monotonic()
+        response: httpx.Response | None = None
+        trouble: httpx.TransportError | None = None
+        unusable = ""
+        raw = b""
+        try:
+            response = self._transport.handle_request(request)
+            try:
+                raw = read_body(
+                    response.iter_raw(),
+                    encoding=response.headers.get("content-encoding", ""),
+                    limit=self.max_body,
+                    deadline=started + self.timeouts.total,
+                )
+            finally:
+                response.close()
+        except httpx.TransportError as error:
+            trouble = error
+        except BodyError as error:
+            unusable = str(error)
+        took_ms = (time.monotonic() - started) * 1000
+
+        outcome: Answer | _Failure
+        if response is None:
+            assert trouble is not None  # noqa: S101 - no response means that sending failed
+            outcome = self._lost(trouble, method=request.method, endpoint=endpoint)
+        else:
+            if trouble is not None:
+                unusable = "stops in the middle"
+            data: Any = NO_DATA
+            if not unusable:
+                try:
+                    data = decode_json(raw) if raw.strip() else None
+                except BodyError as error:
+                    unusable = str(error)
+            answer = self._answer(response, data=data, begun_at=begun_at, took_ms=took_ms)
+            if answer.status >= 300:
+                outcome = self._refused(answer, request=request, raw=raw, endpoint=endpoint, body=body)
+            else:
+                if data is None and not empty_ok and answer.status != 204:
+                    unusable = "is empty instead of JSON"
+                outcome = (
+                    answer
+                    if not unusable
+                    else self._unusable(
+                        answer, unusable, method=request.method, endpoint=endpoint, cut=trouble is not None
+                    )
+                )
+        self._record(outcome, endpoint=endpoint, took_ms=took_ms, waited=waited, attempt=attempt, begun_at=begun_at)
+        return outcome
+
+    def _answer(self, response: httpx.Response, *, data: Any, begun_at: datetime, took_ms: float) -> Answer:
+        headers = response.headers
+        request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
+        return Answer(
+            status=response.status_code,
+            data=data,
+            headers=headers,
+            begun_at=begun_at,
+            server_date=parse_http_date(headers.get("date")),
+            took_ms=took_ms,
+            request_id=redaction.quote(request_id, limit=100) if request_id else "",
+        )
+
+    def _lost(self, trouble: httpx.TransportError, *, method: str, endpoint: str) -> _Failure:
+        """No answer came at all."""
+        host = urlsplit(self.base_url).netloc
+        if isinstance(trouble, _NOT_SENT):
+            sentence = f"No connection to {host} could be made; nothing was sent. It is tried again."
+            kind = errors.ErrorKind.TEMPORARY
+            if isinstance(trouble, httpx.PoolTimeout):
+                sentence = f"All connections to {host} are in use; nothing was sent. It is tried again."
+            elif "CERTIFICATE" in str(trouble).upper():
+                kind = errors.ErrorKind.CONFIGURATION
+                sentence = (
+                    f"{host} did not prove who it is (its certificate is not valid here); nothing was sent. Check the "
+                    "region's base URL and the machine's certificates."
+                )
+            return _Failure(errors.Unreachable(sentence, kind=kind, endpoint=endpoint), again=True)
+        if isinstance(trouble, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+            sentence = (
+                f"The request {endpoint} could not be written as HTTP; nothing was sent. RecallOps must be repaired."
+            )
+            return _Failure(errors.ProviderError(sentence, kind=errors.ErrorKind.OURS, endpoint=endpoint), again=False)
+        happened = (
+            "did not answer in time" if isinstance(trouble, httpx.TimeoutException) else "broke the connection off"
+        )
+        if method == "GET":
+            sentence = f"{self.provider} {happened} ({endpoint}). It is tried again later."
+            return _Failure(errors.Unavailable(sentence, endpoint=endpoint), again=True)
+        return _Failure(self._unknown(happened, endpoint=endpoint), again=False)
+
+    def _unknown(self, happened: str, *, endpoint: str, status: int | None = None) -> errors.OutcomeUnknown:
+        return errors.OutcomeUnknown(
+            f"{self.provider} {happened} after {endpoint} was sent: it may have been carried out, now or in a moment. "
+            "It is settled by reading, not by sending it again.",
+            endpoint=endpoint,
+            status=status,
+            may_have_happened=True,
+        )
+
+    def _refused(
+        self, answer: Answer, *, request: httpx.Request, raw: bytes, endpoint: str, body: Mapping[str, Any] | None
+    ) -> _Failure:
+        """The answer is no success: say which, and move the budget after a 429."""
+        secrets = [self._key, *redaction.secrets_in(body)]
+        told = parse_retry_after(answer.headers.get("retry-after"), now=answer.server_date or answer.begun_at)
+        error = refusal(
+            Refused(
+                provider=self.provider,
+                endpoint=endpoint,
+                status=answer.status,
+                data=answer.data,
+                text=raw[:4_000].decode("utf-8", "replace") if answer.data is NO_DATA else "",
+                retry_after=told,
+                request_id=answer.request_id,
+                is_write=request.method != "GET",
+                secrets=secrets,
+            )
+        )
+        if isinstance(error, errors.Throttled) and error.retry_after is not None:
+            self._budget.push(endpoint, error.retry_after.total_seconds() / clock.speed())
+        again = request.method == "GET" and answer.status in _RETRIED_STATUSES and told is None
+        return _Failure(error, again=again)
+
+    def _unusable(self, answer: Answer, why: str, *, method: str, endpoint: str, cut: bool) -> _Failure:
+        """The status says success and the body is worth nothing."""
+        if method != "GET":
+            return _Failure(
+                self._unknown(f"gave an answer that {why}", endpoint=endpoint, status=answer.status), again=False
+            )
+        kind = errors.ErrorKind.CONFIGURATION if "web page" in why else errors.ErrorKind.TEMPORARY
+        advice = "Check the base URL of the region." if "web page" in why else "It is tried again later."
+        error = errors.BadAnswer(
+            f"The answer of {endpoint} ({answer.status}) {why}. {advice}",
+            kind=kind,
+            status=answer.status,
+            request_id=answer.request_id,
+            endpoint=endpoint,
+        )
+        return _Failure(error, again=cut)
+
+    def _record(
+        self,
+        outcome: Answer | _Failure,
+        *,
+        endpoint: str,
+        took_ms: float,
+        waited: float,
+        attempt: int,
+        begun_at: datetime,
+    ) -> None:
+        if isinstance(outcome, Answer):
+            status, error, request_id, level = outcome.status, "", outcome.request_id, logging.INFO
+        else:
+            found = outcome.error
+            status, error, request_id, level = found.status, type(found).__name__, found.request_id, logging.WARNING  # type: ignore[assignment]
+        if calls_log.isEnabledFor(level):
+            calls_log.log(
+                level, "%s %s %.0f ms try %d%s%s", endpoint, status or "-", took_ms, attempt,
+                f" {error}" if error else "", f" id {request_id}" if request_id else "",
+            )  # fmt: skip
+        if self._on_call is not None:
+            self._on_call(
+                CallRecord(
+                    endpoint=endpoint,
+                    status=status,
+                    error=error,
+                    took_ms=took_ms,
+                    waited_ms=waited * 1000,
+                    attempt=attempt,
+                    begun_at=begun_at,
+                    request_id=request_id,
+                )
+            )
+
+
+# One pool of connections for each base URL and process. After a fork the child starts with none: two processes on one
+# socket would read each other's answers. The parent's are kept referenced, unclosed, since closing them would end its
+# connections.
+_pools: dict[str, httpx.HTTPTransport] = {}
+_inherited: list[dict[str, httpx.HTTPTransport]] = []
+_pools_lock = threading.Lock()
+_ssl_context: ssl.SSLContext | None = None
+
+
+def _pool(base_url: str) -> httpx.HTTPTransport:
+    global _ssl_context
+    parts = urlsplit(base_url)
+    if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+        raise errors.ProviderError(
+            f"{base_url} would send the API key over an unencrypted connection. Use https.",
+            kind=errors.ErrorKind.CONFIGURATION,
+        )
+    place = f"{parts.scheme}://{parts.netloc}"
+    with _pools_lock:
+        if place not in _pools:
+            if _ssl_context is None:
+                _ssl_context = httpx.create_ssl_context()
+            _pools[place] = httpx.HTTPTransport(
+                verify=_ssl_context,
+                trust_env=False,
+                limits=httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=20.0),
+            )
+        return _pools[place]
+
+
+def close_pools() -> None:
+    """Close the kept connections of this process. Clients made before must not be used afterwards."""
+    with _pools_lock:
+        for pool in _pools.values():
+            pool.close()
+        _pools.clear()
+
+
+def _after_fork() -> None:
+    global _pools, _pools_lock
+    _inherited.append(_pools)
+    _pools = {}
+    _pools_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
