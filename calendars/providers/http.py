@@ -26,10 +26,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from calendars.providers import errors, redaction
+from calendars.providers import errors, losses, redaction
 from calendars.providers.bodies import BodyError, decode_json, read_body
 from calendars.providers.calls import TRIES, Answer, CallRecord, RateBudget, Timeouts
 from calendars.providers.cursor import normal_base
+from calendars.providers.losses import Attempted
 from calendars.providers.refusals import NO_DATA, Refused, parse_http_date, parse_retry_after, refusal
 from recallops import clock
 
@@ -47,7 +48,6 @@ Transport = httpx.BaseTransport  # for those who hand in one of their own
 
 USER_AGENT = "RecallOps"
 _RETRIED_STATUSES = {502, 503, 504}
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _REQUEST_ID_HEADERS = ("x-request-id", "x-amzn-requestid", "x-amz-cf-id")
 
 
@@ -185,147 +185,74 @@ class Http:
         attempt: int,
     ) -> Answer | _Failure:
         """Send once. Errors are returned, not raised: so none of httpx's, which hold the request, hangs on to ours."""
+        call = Attempted(
+            provider=self.provider, host=urlsplit(self.base_url).netloc, method=request.method, endpoint=endpoint
+        )
         begun_at, started = clock.now(), time.monotonic()
-        response: httpx.Response | None = None
-        trouble: httpx.TransportError | None = None
-        unusable = ""
-        raw = b""
-        try:
-            response = self._transport.handle_request(request)
-            try:
-                raw = read_body(
-                    response.iter_raw(),
-                    encoding=response.headers.get("content-encoding", ""),
-                    limit=self.max_body,
-                    deadline=started + self.timeouts.total,
-                )
-            finally:
-                response.close()
-        except httpx.TransportError as error:
-            trouble = error
-        except BodyError as error:
-            unusable = str(error)
+        response, raw, trouble, unusable = self._exchange(request, deadline=started + self.timeouts.total)
         took_ms = (time.monotonic() - started) * 1000
 
         outcome: Answer | _Failure
         if response is None:
-            assert trouble is not None  # noqa: S101 - no response means that sending failed
-            outcome = self._lost(trouble, method=request.method, endpoint=endpoint)
+            outcome = _lost(trouble, call)
         else:
-            if trouble is not None:
-                unusable = "stops in the middle"
             data: Any = NO_DATA
             if not unusable:
                 try:
                     data = decode_json(raw) if raw.strip() else None
                 except BodyError as error:
                     unusable = str(error)
-            answer = self._answer(response, data=data, begun_at=begun_at, took_ms=took_ms)
+            outcome = answer = _answer(response, data=data, begun_at=begun_at, took_ms=took_ms)
             if answer.status >= 300:
-                outcome = self._refused(answer, request=request, raw=raw, endpoint=endpoint, body=body)
+                outcome = self._refused(answer, call, raw=raw, body=body)
             else:
                 if data is None and not empty_ok and answer.status != 204:
                     unusable = "is empty instead of JSON"
-                outcome = (
-                    answer
-                    if not unusable
-                    else self._unusable(
-                        answer, unusable, method=request.method, endpoint=endpoint, cut=trouble is not None
-                    )
-                )
+                if unusable:
+                    error_ = losses.unusable(call, unusable, status=answer.status, request_id=answer.request_id)
+                    outcome = _Failure(error_, again=trouble is not None and not call.is_write)
         self._record(outcome, endpoint=endpoint, took_ms=took_ms, waited=waited, attempt=attempt, begun_at=begun_at)
         return outcome
 
-    def _answer(self, response: httpx.Response, *, data: Any, begun_at: datetime, took_ms: float) -> Answer:
-        headers = response.headers
-        request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
-        return Answer(
-            status=response.status_code,
-            data=data,
-            headers=headers,
-            begun_at=begun_at,
-            server_date=parse_http_date(headers.get("date")),
-            took_ms=took_ms,
-            request_id=redaction.quote(request_id, limit=100) if request_id else "",
-        )
+    def _exchange(
+        self, request: httpx.Request, *, deadline: float
+    ) -> tuple[httpx.Response | None, bytes, httpx.TransportError | None, str]:
+        """Send and read. Returns the response if there was one, its body, what broke it off, why it is unusable."""
+        response: httpx.Response | None = None
+        try:
+            response = self._transport.handle_request(request)
+            stream = response.stream
+            assert isinstance(stream, httpx.SyncByteStream)  # noqa: S101 - the transport is a synchronous one
+            encoding = response.headers.get("content-encoding", "")
+            return response, read_body(stream, encoding=encoding, limit=self.max_body, deadline=deadline), None, ""
+        except httpx.TransportError as trouble:
+            return response, b"", trouble, "stops in the middle"
+        except BodyError as error:
+            return response, b"", None, str(error)
+        finally:
+            if response is not None:
+                response.close()
 
-    def _lost(self, trouble: httpx.TransportError, *, method: str, endpoint: str) -> _Failure:
-        """No answer came at all."""
-        host = urlsplit(self.base_url).netloc
-        if isinstance(trouble, _NOT_SENT):
-            sentence = f"No connection to {host} could be made; nothing was sent. It is tried again."
-            kind = errors.ErrorKind.TEMPORARY
-            if isinstance(trouble, httpx.PoolTimeout):
-                sentence = f"All connections to {host} are in use; nothing was sent. It is tried again."
-            elif "CERTIFICATE" in str(trouble).upper():
-                kind = errors.ErrorKind.CONFIGURATION
-                sentence = (
-                    f"{host} did not prove who it is (its certificate is not valid here); nothing was sent. Check the "
-                    "region's base URL and the machine's certificates."
-                )
-            return _Failure(errors.Unreachable(sentence, kind=kind, endpoint=endpoint), again=True)
-        if isinstance(trouble, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
-            sentence = (
-                f"The request {endpoint} could not be written as HTTP; nothing was sent. RecallOps must be repaired."
-            )
-            return _Failure(errors.ProviderError(sentence, kind=errors.ErrorKind.OURS, endpoint=endpoint), again=False)
-        happened = (
-            "did not answer in time" if isinstance(trouble, httpx.TimeoutException) else "broke the connection off"
-        )
-        if method == "GET":
-            sentence = f"{self.provider} {happened} ({endpoint}). It is tried again later."
-            return _Failure(errors.Unavailable(sentence, endpoint=endpoint), again=True)
-        return _Failure(self._unknown(happened, endpoint=endpoint), again=False)
-
-    def _unknown(self, happened: str, *, endpoint: str, status: int | None = None) -> errors.OutcomeUnknown:
-        return errors.OutcomeUnknown(
-            f"{self.provider} {happened} after {endpoint} was sent: it may have been carried out, now or in a moment. "
-            "It is settled by reading, not by sending it again.",
-            endpoint=endpoint,
-            status=status,
-            may_have_happened=True,
-        )
-
-    def _refused(
-        self, answer: Answer, *, request: httpx.Request, raw: bytes, endpoint: str, body: Mapping[str, Any] | None
-    ) -> _Failure:
+    def _refused(self, answer: Answer, call: Attempted, *, raw: bytes, body: Mapping[str, Any] | None) -> _Failure:
         """The answer is no success: say which, and move the budget after a 429."""
-        secrets = [self._key, *redaction.secrets_in(body)]
         told = parse_retry_after(answer.headers.get("retry-after"), now=answer.server_date or answer.begun_at)
         error = refusal(
             Refused(
                 provider=self.provider,
-                endpoint=endpoint,
+                endpoint=call.endpoint,
                 status=answer.status,
                 data=answer.data,
                 text=raw[:4_000].decode("utf-8", "replace") if answer.data is NO_DATA else "",
                 retry_after=told,
                 request_id=answer.request_id,
-                is_write=request.method != "GET",
-                secrets=secrets,
+                is_write=call.is_write,
+                secrets=[self._key, *redaction.secrets_in(body)],
             )
         )
         if isinstance(error, errors.Throttled) and error.retry_after is not None:
-            self._budget.push(endpoint, error.retry_after.total_seconds() / clock.speed())
-        again = request.method == "GET" and answer.status in _RETRIED_STATUSES and told is None
+            self._budget.push(call.endpoint, error.retry_after.total_seconds() / clock.speed())
+        again = not call.is_write and answer.status in _RETRIED_STATUSES and told is None
         return _Failure(error, again=again)
-
-    def _unusable(self, answer: Answer, why: str, *, method: str, endpoint: str, cut: bool) -> _Failure:
-        """The status says success and the body is worth nothing."""
-        if method != "GET":
-            return _Failure(
-                self._unknown(f"gave an answer that {why}", endpoint=endpoint, status=answer.status), again=False
-            )
-        kind = errors.ErrorKind.CONFIGURATION if "web page" in why else errors.ErrorKind.TEMPORARY
-        advice = "Check the base URL of the region." if "web page" in why else "It is tried again later."
-        error = errors.BadAnswer(
-            f"The answer of {endpoint} ({answer.status}) {why}. {advice}",
-            kind=kind,
-            status=answer.status,
-            request_id=answer.request_id,
-            endpoint=endpoint,
-        )
-        return _Failure(error, again=cut)
 
     def _record(
         self,
@@ -337,29 +264,55 @@ class Http:
         attempt: int,
         begun_at: datetime,
     ) -> None:
-        if isinstance(outcome, Answer):
-            status, error, request_id, level = outcome.status, "", outcome.request_id, logging.INFO
-        else:
-            found = outcome.error
-            status, error, request_id, level = found.status, type(found).__name__, found.request_id, logging.WARNING  # type: ignore[assignment]
+        error = ""
+        found: Answer | errors.ProviderError = outcome if isinstance(outcome, Answer) else outcome.error
+        if not isinstance(found, Answer):
+            error = type(found).__name__
+        level = logging.WARNING if error else logging.INFO
         if calls_log.isEnabledFor(level):
-            calls_log.log(
-                level, "%s %s %.0f ms try %d%s%s", endpoint, status or "-", took_ms, attempt,
-                f" {error}" if error else "", f" id {request_id}" if request_id else "",
-            )  # fmt: skip
+            shown = (f" {error}" if error else "") + (f" id {found.request_id}" if found.request_id else "")
+            calls_log.log(level, "%s %s %.0f ms try %d%s", endpoint, found.status or "-", took_ms, attempt, shown)
         if self._on_call is not None:
             self._on_call(
                 CallRecord(
                     endpoint=endpoint,
-                    status=status,
+                    status=found.status,
                     error=error,
                     took_ms=took_ms,
                     waited_ms=waited * 1000,
                     attempt=attempt,
                     begun_at=begun_at,
-                    request_id=request_id,
+                    request_id=found.request_id,
                 )
             )
+
+
+def _answer(response: httpx.Response, *, data: Any, begun_at: datetime, took_ms: float) -> Answer:
+    headers = response.headers
+    request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
+    return Answer(
+        status=response.status_code,
+        data=data,
+        headers=headers,
+        begun_at=begun_at,
+        server_date=parse_http_date(headers.get("date")),
+        took_ms=took_ms,
+        request_id=redaction.quote(request_id, limit=100) if request_id else "",
+    )
+
+
+def _lost(trouble: httpx.TransportError | None, call: Attempted) -> _Failure:
+    """No answer came at all. Sent again is a read, and a write that found no connection."""
+    if isinstance(trouble, httpx.PoolTimeout):
+        return _Failure(losses.no_free_connection(call), again=True)
+    if isinstance(trouble, httpx.ConnectError | httpx.ConnectTimeout):
+        if "CERTIFICATE" in str(trouble).upper():
+            return _Failure(losses.bad_certificate(call), again=False)
+        return _Failure(losses.no_connection(call), again=True)
+    if isinstance(trouble, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        return _Failure(losses.not_sendable(call), again=False)
+    in_time = not isinstance(trouble, httpx.TimeoutException)
+    return _Failure(losses.no_answer(call, in_time=in_time), again=not call.is_write)
 
 
 # One pool of connections for each base URL and process. After a fork the child starts with none: two processes on one

@@ -1,0 +1,111 @@
+"""From a workspace's row to a client: the only place that opens an API key."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db.models import F
+
+from calendars.models import ApiKey, Workspace
+from calendars.providers import errors
+from calendars.providers.calls import CallRecord, Timeouts
+from calendars.providers.limits import Budget
+from calendars.providers.recall import RecallClient
+from recallops import clock
+
+if TYPE_CHECKING:
+    from calendars.providers.http import Transport
+
+NO_KEY = "{workspace} has no enabled API key. Add one on the workspace's page, or with manage.py add_workspace."
+OFFSET_STEP = timedelta(seconds=1)
+
+_transport: Transport | None = None
+_lock = Lock()
+_offsets: dict[int, timedelta] = {}
+
+
+def use_transport(transport: Transport | None) -> None:
+    """Send every call through another door: tests and simulation."""
+    global _transport
+    _transport = transport
+    _client.cache_clear()
+
+
+def timeouts() -> Timeouts:
+    """Return the time-outs of every call, from settings."""
+    return Timeouts(read=settings.PROVIDER_TIMEOUT)
+
+
+def client_for(workspace: Workspace, *, max_wait: float = 5.0) -> RecallClient:
+    """Return a client for a workspace, by its newest enabled key. Raises errors.InvalidKey when it has none."""
+    key = ApiKey.objects.filter(workspace=workspace, enabled=True).order_by("-created_at", "-pk").first()
+    if key is None:
+        raise errors.InvalidKey(NO_KEY.format(workspace=workspace))
+    client = _client(workspace.pk, workspace.region.base_url, key.fingerprint, _Sealed(key.secret))
+    return client.with_options(max_wait=max_wait)
+
+
+class _Sealed(str):
+    """A secret as a cache key: it shows nothing of itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<sealed>"
+
+
+@lru_cache(maxsize=64)
+def _client(workspace_id: int, base_url: str, fingerprint: str, secret: _Sealed) -> RecallClient:
+    return RecallClient(
+        base_url=base_url,
+        api_key=str(secret),
+        budget=Budget(workspace_id),
+        transport=_transport,
+        timeouts=timeouts(),
+        on_call=lambda record: note_clock(workspace_id, record),
+    )
+
+
+def note_clock(workspace_id: int, record: CallRecord) -> None:
+    """Remember the largest difference seen between our clock and the provider's `Date`; freezes grow by it."""
+    if record.server_date is None:
+        return
+    offset = abs(record.server_date - record.begun_at)
+    with _lock:
+        if offset < _offsets.get(workspace_id, timedelta(0)) + OFFSET_STEP:
+            return
+        _offsets[workspace_id] = offset
+    Workspace.objects.filter(pk=workspace_id, clock_offset__lt=offset).update(clock_offset=offset)
+
+
+def test_key(key: ApiKey) -> str:
+    """Try a key against its region, store when and with which result, and return the sentence for staff."""
+    client = RecallClient(
+        base_url=key.workspace.region.base_url,
+        api_key=key.secret,
+        budget=Budget(key.workspace_id),
+        transport=_transport,
+        timeouts=timeouts(),
+    )
+    try:
+        probe = client.probe()
+    except errors.ProviderError as error:
+        sentence = error.sentence
+    else:
+        sentence = f"The key opens {key.workspace.region}."
+        if probe.out_of_credit:
+            sentence = f"The key opens {key.workspace.region}, but the workspace has no credit."
+    ApiKey.objects.filter(pk=key.pk).update(tested_at=clock.now(), test_result=sentence[:400])
+    return sentence
+
+
+def push_budget(workspace_id: int, endpoint: str, seconds: float) -> None:
+    """Move a whole budget after a 429; seconds of machine time."""
+    Budget(workspace_id).push(endpoint, seconds)
+
+
+__all__ = ["F", "client_for", "note_clock", "push_budget", "test_key", "timeouts", "use_transport"]
