@@ -56,7 +56,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One try of one call, for counting and for the log. Holds no secret and no query."""
+    """One try of one call, for counting, for the log, and for comparing clocks. Holds no secret and no query."""
 
     endpoint: str
     status: int | None
@@ -65,6 +65,7 @@ class CallRecord:
     waited_ms: float
     attempt: int
     begun_at: datetime
+    server_date: datetime | None
     request_id: str
 
 

@@ -52,16 +52,27 @@ _REQUEST_ID_HEADERS = ("x-request-id", "x-amzn-requestid", "x-amz-cf-id")
 
 
 @dataclass(frozen=True, slots=True)
+class _Came:
+    """What came of sending once: a response or none, its body, what broke it off, and why the body is unusable."""
+
+    response: httpx.Response | None
+    raw: bytes
+    trouble: httpx.TransportError | None
+    unusable: str
+    begun_at: datetime
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Failure:
+    """An error, and whether the same request may be sent again at once."""
+
     error: errors.ProviderError
     again: bool
 
 
 class Http:
     """Calls one provider's region with one API key. Cheap to make; safe to share between threads."""
-
-    __slots__ = ("_budget", "_headers", "_jitter", "_key", "_on_call", "_sleep", "_transport", "base_url", "max_body",
-                 "max_wait", "provider", "timeouts")  # fmt: skip
 
     def __init__(
         self,
@@ -81,6 +92,7 @@ class Http:
     ) -> None:
         self.base_url = normal_base(base_url)
         self.provider = provider
+        self._host = urlsplit(self.base_url).netloc
         self.timeouts = timeouts or Timeouts()
         self.max_wait = max_wait
         self.max_body = max_body
@@ -88,14 +100,16 @@ class Http:
         self._key = secret
         self._headers = httpx.Headers(
             {
-                "Host": urlsplit(self.base_url).netloc,
+                "Host": self._host,
                 "Accept": "application/json",
                 "Accept-Encoding": "gzip",
                 "User-Agent": USER_AGENT,
                 "Authorization": authorization,
             }
         )
-        self._transport = transport or _pool(self.base_url)
+        self._transport = transport
+        if transport is None:
+            _pool(self.base_url)  # refuses an unencrypted address now rather than at the first call
         self._on_call = on_call
         self._sleep = sleep
         self._jitter = jitter
@@ -109,8 +123,7 @@ class Http:
     def with_options(self, *, max_wait: float | None, on_call: Callable[[CallRecord], None] | None) -> Http:
         """Return the same door with another patience or another collector; the connections are shared."""
         other = object.__new__(type(self))
-        for name in Http.__slots__:
-            object.__setattr__(other, name, getattr(self, name))
+        vars(other).update(vars(self))
         other.max_wait = self.max_wait if max_wait is None else max_wait
         other._on_call = on_call or self._on_call
         return other
@@ -130,25 +143,25 @@ class Http:
 
         `path` and `query` are encoded already. `endpoint` is the name under which budget, log and counts know it.
         """
+        call = Attempted(provider=self.provider, host=self._host, method=method, endpoint=endpoint)
         failure: _Failure | None = None
         for attempt in range(1, TRIES + 1):
-            waited = 0.0
+            if failure is not None:
+                self._sleep(0.1 * 2 ** (attempt - 1) * (0.5 + self._jitter()))
             try:
                 waited = self._budget.take(endpoint, self.max_wait)
             except errors.BudgetBusy:
                 if failure is None:
                     raise
                 break  # the trouble that made us try again says more than a busy budget
-            request = self._request(method, path, query=query, body=body, idempotency_key=idempotency_key)
-            outcome = self._try(
-                request, endpoint=endpoint, body=body, empty_ok=empty_ok, waited=waited, attempt=attempt
-            )
+            came = self._exchange(self._request(method, path, query=query, body=body, idempotency_key=idempotency_key))
+            outcome = self._understand(came, call, body=body, empty_ok=empty_ok)
+            self._record(outcome, came, endpoint=endpoint, waited=waited, attempt=attempt)
             if isinstance(outcome, Answer):
                 return outcome
             failure = outcome
-            if not failure.again or attempt == TRIES:
+            if not failure.again:
                 break
-            self._sleep(0.1 * 2**attempt * (0.5 + self._jitter()))
         assert failure is not None  # noqa: S101 - the loop runs at least once
         raise failure.error
 
@@ -174,64 +187,53 @@ class Http:
             },
         )
 
-    def _try(
-        self,
-        request: httpx.Request,
-        *,
-        endpoint: str,
-        body: Mapping[str, Any] | None,
-        empty_ok: bool,
-        waited: float,
-        attempt: int,
-    ) -> Answer | _Failure:
-        """Send once. Errors are returned, not raised: so none of httpx's, which hold the request, hangs on to ours."""
-        call = Attempted(
-            provider=self.provider, host=urlsplit(self.base_url).netloc, method=request.method, endpoint=endpoint
-        )
+    def _exchange(self, request: httpx.Request) -> _Came:
+        """Send once and read. Nothing is raised, so that none of httpx's errors, which hold the request, gets out."""
         begun_at, started = clock.now(), time.monotonic()
-        response, raw, trouble, unusable = self._exchange(request, deadline=started + self.timeouts.total)
-        took_ms = (time.monotonic() - started) * 1000
-
-        outcome: Answer | _Failure
-        if response is None:
-            outcome = _lost(trouble, call)
-        else:
-            data: Any = NO_DATA
-            if not unusable:
-                try:
-                    data = decode_json(raw) if raw.strip() else None
-                except BodyError as error:
-                    unusable = str(error)
-            outcome = answer = _answer(response, data=data, begun_at=begun_at, took_ms=took_ms)
-            if answer.status >= 300:
-                outcome = self._refused(answer, call, raw=raw, body=body)
-            else:
-                if data is None and not empty_ok and answer.status != 204:
-                    unusable = "is empty instead of JSON"
-                if unusable:
-                    error_ = losses.unusable(call, unusable, status=answer.status, request_id=answer.request_id)
-                    outcome = _Failure(error_, again=trouble is not None and not call.is_write)
-        self._record(outcome, endpoint=endpoint, took_ms=took_ms, waited=waited, attempt=attempt, begun_at=begun_at)
-        return outcome
-
-    def _exchange(
-        self, request: httpx.Request, *, deadline: float
-    ) -> tuple[httpx.Response | None, bytes, httpx.TransportError | None, str]:
-        """Send and read. Returns the response if there was one, its body, what broke it off, why it is unusable."""
         response: httpx.Response | None = None
+        raw, trouble, unusable = b"", None, ""
         try:
-            response = self._transport.handle_request(request)
+            # looked up each time: after a fork there is a new pool
+            response = (self._transport or _pool(self.base_url)).handle_request(request)
             stream = response.stream
             assert isinstance(stream, httpx.SyncByteStream)  # noqa: S101 - the transport is a synchronous one
-            encoding = response.headers.get("content-encoding", "")
-            return response, read_body(stream, encoding=encoding, limit=self.max_body, deadline=deadline), None, ""
-        except httpx.TransportError as trouble:
-            return response, b"", trouble, "stops in the middle"
+            raw = read_body(
+                stream,
+                encoding=response.headers.get("content-encoding", ""),
+                limit=self.max_body,
+                deadline=started + self.timeouts.total,
+            )
+        except httpx.TransportError as error:
+            trouble, unusable = error, "stops in the middle"
         except BodyError as error:
-            return response, b"", None, str(error)
+            unusable = str(error)
         finally:
             if response is not None:
                 response.close()
+        return _Came(response, raw, trouble, unusable, begun_at, (time.monotonic() - started) * 1000)
+
+    def _understand(
+        self, came: _Came, call: Attempted, *, body: Mapping[str, Any] | None, empty_ok: bool
+    ) -> Answer | _Failure:
+        """From what came to an answer or an error."""
+        if came.response is None:
+            return _lost(came.trouble, call)
+        data: Any = NO_DATA
+        unusable = came.unusable
+        if not unusable:
+            try:
+                data = decode_json(came.raw) if came.raw.strip() else None
+            except BodyError as error:
+                unusable = str(error)
+        answer = _answer(came.response, data=data, begun_at=came.begun_at, took_ms=came.took_ms)
+        if answer.status >= 300:
+            return self._refused(answer, call, raw=came.raw, body=body)
+        if data is None and not empty_ok and answer.status != 204:
+            unusable = "is empty instead of JSON"
+        if not unusable:
+            return answer
+        failed = losses.unusable(call, unusable, status=answer.status, request_id=answer.request_id)
+        return _Failure(failed, again=came.trouble is not None and not call.is_write)
 
     def _refused(self, answer: Answer, call: Attempted, *, raw: bytes, body: Mapping[str, Any] | None) -> _Failure:
         """The answer is no success: say which, and move the budget after a 429."""
@@ -254,34 +256,25 @@ class Http:
         again = not call.is_write and answer.status in _RETRIED_STATUSES and told is None
         return _Failure(error, again=again)
 
-    def _record(
-        self,
-        outcome: Answer | _Failure,
-        *,
-        endpoint: str,
-        took_ms: float,
-        waited: float,
-        attempt: int,
-        begun_at: datetime,
-    ) -> None:
-        error = ""
-        found: Answer | errors.ProviderError = outcome if isinstance(outcome, Answer) else outcome.error
-        if not isinstance(found, Answer):
-            error = type(found).__name__
+    def _record(self, outcome: Answer | _Failure, came: _Came, *, endpoint: str, waited: float, attempt: int) -> None:
+        found = outcome if isinstance(outcome, Answer) else outcome.error
+        error = "" if isinstance(outcome, Answer) else type(found).__name__
         level = logging.WARNING if error else logging.INFO
         if calls_log.isEnabledFor(level):
             shown = (f" {error}" if error else "") + (f" id {found.request_id}" if found.request_id else "")
-            calls_log.log(level, "%s %s %.0f ms try %d%s", endpoint, found.status or "-", took_ms, attempt, shown)
+            calls_log.log(level, "%s %s %.0f ms try %d%s", endpoint, found.status or "-", came.took_ms, attempt, shown)
         if self._on_call is not None:
+            headers: Mapping[str, str] = came.response.headers if came.response is not None else {}
             self._on_call(
                 CallRecord(
                     endpoint=endpoint,
                     status=found.status,
                     error=error,
-                    took_ms=took_ms,
+                    took_ms=came.took_ms,
                     waited_ms=waited * 1000,
                     attempt=attempt,
-                    begun_at=begun_at,
+                    begun_at=came.begun_at,
+                    server_date=parse_http_date(headers.get("date")),
                     request_id=found.request_id,
                 )
             )
@@ -326,23 +319,25 @@ _ssl_context: ssl.SSLContext | None = None
 
 def _pool(base_url: str) -> httpx.HTTPTransport:
     global _ssl_context
+    found = _pools.get(base_url)
+    if found is not None:
+        return found
     parts = urlsplit(base_url)
     if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
         raise errors.ProviderError(
             f"{base_url} would send the API key over an unencrypted connection. Use https.",
             kind=errors.ErrorKind.CONFIGURATION,
         )
-    place = f"{parts.scheme}://{parts.netloc}"
     with _pools_lock:
-        if place not in _pools:
+        if base_url not in _pools:
             if _ssl_context is None:
                 _ssl_context = httpx.create_ssl_context()
-            _pools[place] = httpx.HTTPTransport(
+            _pools[base_url] = httpx.HTTPTransport(
                 verify=_ssl_context,
                 trust_env=False,
                 limits=httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=20.0),
             )
-        return _pools[place]
+        return _pools[base_url]
 
 
 def close_pools() -> None:

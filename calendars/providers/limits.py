@@ -5,8 +5,8 @@ GCRA in one statement: a row holds the machine time from which the next call may
 database's. There is no burst: 60 calls a minute are one a second.
 
 It runs on a connection of its own, in autocommit: inside a caller's transaction a slot would be rolled back while the
-call was made, and its row lock would stop everybody else. After a crash of PostgreSQL the last half second of slots may be
-forgotten (`synchronous_commit` is off here), so every budget is moved on a little after a lost connection.
+call was made, and its row lock would stop everybody else. After a crash of PostgreSQL the last half second of slots may
+be forgotten (`synchronous_commit` is off here), so every budget is moved on a little after a lost connection.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 UNLISTED_PER_MINUTE = 60  # for an endpoint that no limit row knows
 _AFTER_LOSS = 1.0  # seconds by which all budgets move on after a lost connection
 
-# The subquery is evaluated once; after a wait for the row's lock its time is a little old: the caller waits a little longer.
+# The subquery is evaluated once; after a wait for the row's lock its time is a little old: the caller waits longer.
 _NOW = "(SELECT extract(epoch FROM recallops_machine_now())::float8 AS now) AS machine"
 
 _TAKE = f"""

@@ -1,7 +1,7 @@
 """Errors for calls without a usable answer: not sent, not answered, or answered with something that cannot be used.
 
-For a write the difference between "not sent" and "not answered" is the whole matter: what was not answered may have been
-carried out.
+For a write the difference between "not sent" and "not answered" is the whole matter: what was not answered may have
+been carried out.
 """
 
 from __future__ import annotations
