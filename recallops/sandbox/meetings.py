@@ -118,6 +118,7 @@ class Meeting:
     attendees: dict[str, str]  # email -> accepted, declined, tentative, needsAction
     series: str | None = None
     original_start: datetime | None = None  # of an instance of a series
+    google_id: str = ""
     description: str = ""
     cancelled: bool = False
     made_at: datetime | None = None

@@ -235,6 +235,7 @@ class World:
             original_start=original_start,
             description=description,
             made_at=self._now,
+            google_id=f"{series}_{original_start:%Y%m%dT%H%M%SZ}" if series and original_start else token,
         )
         self.meetings[meeting.id] = meeting
         self._index_url(meeting)
@@ -325,10 +326,8 @@ class World:
             return
         if account.platform == OUTLOOK:
             platform_id = "AAMk" + self.digest(30).hex()  # each mailbox has an id of its own
-        elif meeting.series and meeting.original_start:
-            platform_id = f"{meeting.series}_{meeting.original_start:%Y%m%dT%H%M%SZ}"
         else:
-            platform_id = meeting.ical_uid.partition("@")[0]  # Google: one id in all calendars
+            platform_id = meeting.google_id  # Google: one id in all calendars
         meeting.copies[account.key] = Copy(platform_id, wanted, scope)
         account.meetings[meeting.id] = None
 
