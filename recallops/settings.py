@@ -107,3 +107,5 @@ Q_CLUSTER = {
 PUMPS = ["calendars.tasks.pump", "migrations_app.tasks.pump"]
 LAST_PROGRESS = "calendars.tasks.last_progress"
 OLDEST_DUE = "calendars.tasks.oldest_due"
+# Longest wait for a provider's answer, in seconds; leases and the hand-over's margins are reckoned with it.
+PROVIDER_TIMEOUT = env.float("PROVIDER_TIMEOUT", default=20.0)

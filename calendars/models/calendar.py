@@ -72,6 +72,12 @@ class Handover(models.Model):
         default=600, help_text="Most assignments with a bot in both regions at once: what an outage can double."
     )
 
+    rewrites = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Texts inside a bot's configuration that are bound to the source, and what they become.",
+    )
+
     class Meta:
         constraints = [
             models.CheckConstraint(condition=~Q(source=F("target")), name="handover_between_two_workspaces"),

@@ -69,6 +69,10 @@ class Workspace(models.Model):
     sweep_mark = models.DateTimeField(null=True, editable=False)
     sweep_due_at = models.DateTimeField(null=True, editable=False)
 
+    trouble = models.CharField(
+        max_length=600, blank=True, editable=False, help_text="Why nothing can be called here: a refused key."
+    )
+
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import lru_cache
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db.models import F
 
 from calendars.models import ApiKey, Workspace
 from calendars.providers import errors
-from calendars.providers.calls import CallRecord, Timeouts
+from calendars.providers.calls import Timeouts
 from calendars.providers.limits import Budget
 from calendars.providers.recall import RecallClient
 from recallops import clock
@@ -21,11 +18,8 @@ if TYPE_CHECKING:
     from calendars.providers.http import Transport
 
 NO_KEY = "{workspace} has no enabled API key. Add one on the workspace's page, or with manage.py add_workspace."
-OFFSET_STEP = timedelta(seconds=1)
 
 _transport: Transport | None = None
-_lock = Lock()
-_offsets: dict[int, timedelta] = {}
 
 
 def use_transport(transport: Transport | None) -> None:
@@ -66,20 +60,7 @@ def _client(workspace_id: int, base_url: str, fingerprint: str, secret: _Sealed)
         budget=Budget(workspace_id),
         transport=_transport,
         timeouts=timeouts(),
-        on_call=lambda record: note_clock(workspace_id, record),
     )
-
-
-def note_clock(workspace_id: int, record: CallRecord) -> None:
-    """Remember the largest difference seen between our clock and the provider's `Date`; freezes grow by it."""
-    if record.server_date is None:
-        return
-    offset = abs(record.server_date - record.begun_at)
-    with _lock:
-        if offset < _offsets.get(workspace_id, timedelta(0)) + OFFSET_STEP:
-            return
-        _offsets[workspace_id] = offset
-    Workspace.objects.filter(pk=workspace_id, clock_offset__lt=offset).update(clock_offset=offset)
 
 
 def test_key(key: ApiKey) -> str:
@@ -101,11 +82,3 @@ def test_key(key: ApiKey) -> str:
             sentence = f"The key opens {key.workspace.region}, but the workspace has no credit."
     ApiKey.objects.filter(pk=key.pk).update(tested_at=clock.now(), test_result=sentence[:400])
     return sentence
-
-
-def push_budget(workspace_id: int, endpoint: str, seconds: float) -> None:
-    """Move a whole budget after a 429; seconds of machine time."""
-    Budget(workspace_id).push(endpoint, seconds)
-
-
-__all__ = ["F", "client_for", "note_clock", "push_budget", "test_key", "timeouts", "use_transport"]

@@ -1,0 +1,230 @@
+"""From events to assignments: which meetings must be covered, and which events belong together.
+
+The policy is *as found*: an occurrence is wanted once its event was seen with a scheduled bot, until the event is
+cancelled. It stays wanted when the provider loses the bot: that is what we are here to notice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F
+
+from calendars.models import Assignment, Connection, DedupScheme, Event, Handover, Occurrence, Workspace
+from calendars.scheduling import deduplication
+from calendars.scheduling.ownership import Order, birth_owner
+from recallops import clock
+
+AS_FOUND = "as found: a bot was scheduled for it"
+CHUNK = 500
+
+
+def order_of(handover: Handover | None) -> Order | None:
+    """Return a standing order as a value."""
+    if handover is None:
+        return None
+    return Order(
+        source=handover.source_id,
+        target=handover.target_id,
+        cut_line=handover.cut_line,
+        allowed=handover.allowed,
+        paused=handover.paused,
+        backwards=handover.backwards,
+    )
+
+
+def learn_keys(workspace: Workspace) -> str:
+    """Find the pattern of a workspace's deduplication keys in its events, store it, and return it ("" for none)."""
+    samples = [
+        deduplication.KeySample(
+            key=entry["key"],
+            start=datetime.fromisoformat(entry["start"]),
+            url=entry["url"],
+            email=email,
+            event_id=remote_id,
+        )
+        for bots, remote_id, email in Event.objects.filter(workspace=workspace, is_deleted=False)
+        .exclude(bots=[])
+        .values_list("bots", "remote_id", "connection__calendar__email")
+        .iterator(chunk_size=2000)
+        for entry in bots
+        if entry["key"]
+    ]
+    template = deduplication.infer_template(samples) or ""
+    Workspace.objects.filter(pk=workspace.pk).update(key_template=template[:200])
+    workspace.key_template = template[:200]
+    return workspace.key_template
+
+
+def form(workspace: Workspace) -> int:
+    """Let every coming event of a workspace that has a bot join its assignment; return how many events were seen."""
+    last, count = 0, 0
+    coming = Event.objects.filter(workspace=workspace, is_deleted=False, end__gt=clock.now()).exclude(bots=[])
+    while chunk := list(
+        coming.filter(pk__gt=last).select_related("occurrence", "connection__calendar").order_by("pk")[:CHUNK]
+    ):
+        join(chunk, workspace=workspace)
+        last, count = chunk[-1].pk, count + len(chunk)
+    return count
+
+
+def join(events: Collection[Event], *, workspace: Workspace) -> None:
+    """Let changed events join, leave, or wake assignments. `events` are rows as just stored, of one workspace.
+
+    Start, URL and "wanted" are taken from the owner's workspace only; a change that the other side shows first wakes
+    the assignment and nothing else.
+    """
+    now = clock.now()
+    occurrences = Occurrence.objects.select_related("assignment", "calendar__handover").in_bulk(
+        {event.occurrence_id for event in events}
+    )
+    touched: set[int] = set()
+    joining: list[tuple[Occurrence, Event, Assignment]] = []
+    found: list[Occurrence] = []
+    for event in events:
+        occurrence = occurrences[event.occurrence_id]
+        left = occurrence.assignment
+        if left is not None:
+            touched.add(left.pk)
+            if left.owner_id != workspace.pk and _owner_shows(left):
+                continue
+        if not occurrence.wanted and (entry := _scheduled(event, now)):
+            occurrence.wanted, occurrence.reason = True, AS_FOUND
+            occurrence.scope = _scope(workspace, occurrence, entry["key"])
+            found.append(occurrence)
+        if not occurrence.wanted or event.is_deleted or not event.url or event.end <= now:
+            continue
+        shown = _assignment(workspace, occurrence, event, left)
+        if left is None or left.identity != shown.identity:
+            joining.append((occurrence, event, shown))
+    if found:
+        Occurrence.objects.bulk_update(found, ["wanted", "reason", "scope"])
+    if joining:
+        touched |= _join(joining)
+    wake(touched)
+
+
+def _owner_shows(left: Assignment) -> bool:
+    return not left.over
+
+
+def _join(joining: list[tuple[Occurrence, Event, Assignment]]) -> set[int]:
+    Assignment.objects.bulk_create([shown for _, _, shown in joining], ignore_conflicts=True)
+    families = {shown.family for _, _, shown in joining}
+    stored = {
+        (row.family, row.identity): row
+        for row in Assignment.objects.filter(
+            family__in=families, identity__in=[shown.identity for _, _, shown in joining]
+        )
+    }
+    moved = []
+    for occurrence, event, shown in joining:
+        occurrence.assignment = stored[(shown.family, shown.identity)]
+        if event.end > occurrence.assignment.end:
+            Assignment.objects.filter(pk=occurrence.assignment.pk, end__lt=event.end).update(end=event.end)
+        moved.append(occurrence)
+    Occurrence.objects.bulk_update(moved, ["assignment"])
+    return {row.pk for row in stored.values()}
+
+
+def _scheduled(event: Event, now: datetime) -> dict[str, Any] | None:
+    """Return the entry of a bot that is scheduled for this event, or None."""
+    if event.is_deleted:
+        return None
+    for entry in event.bots:
+        if datetime.fromisoformat(entry["start"]) >= min(now, event.start) and event.end > now:
+            return dict(entry)
+    return None
+
+
+def _scope(workspace: Workspace, occurrence: Occurrence, key: str) -> str:
+    scope = deduplication.scope_text(
+        scheme=workspace.dedup_scheme,
+        template=workspace.key_template or None,
+        key=key,
+        email=occurrence.calendar.email,
+        identity=f"{occurrence.calendar_id}/{occurrence.platform_id}",
+    )
+    return scope[:2000]
+
+
+def _assignment(
+    workspace: Workspace, occurrence: Occurrence, event: Event, left: Assignment | None
+) -> Assignment:
+    """Return the assignment that an event shows, not yet stored."""
+    order = order_of(occurrence.calendar.handover)
+    owner = birth_owner(
+        left=left.owner_id if left else None,
+        start=event.start,
+        order=order,
+        seen_in=workspace.pk,
+        all_in_target=False,
+    )
+    key = _key(workspace, occurrence, event, left)
+    return Assignment(
+        family=workspace.family,
+        start=event.start,
+        end=event.end,
+        url=event.url,
+        scope=occurrence.scope,
+        identity=identity(event.start, event.url, occurrence.scope),
+        owner_id=owner,
+        keys={str(workspace.pk): key},
+        bot_config=left.bot_config if left else None,
+        due_at=clock.now(),
+    )
+
+
+def _key(workspace: Workspace, occurrence: Occurrence, event: Event, left: Assignment | None) -> str:
+    """Return the key for a new assignment: as found, else by the workspace's pattern, else the old one moved on."""
+    for entry in event.bots:
+        if entry["key"] and datetime.fromisoformat(entry["start"]) == event.start and entry["url"] == event.url:
+            return str(entry["key"])
+    if left is not None and left.keys:
+        moved = deduplication.key_after_move(
+            template=workspace.key_template or None,
+            key=next(iter(left.keys.values())),
+            old_start=left.start,
+            new_start=event.start,
+            old_url=left.url,
+            new_url=event.url,
+            email=occurrence.calendar.email,
+            event_id=event.remote_id,
+        )
+        if moved:
+            return moved
+    scheme = workspace.dedup_scheme
+    if scheme == DedupScheme.AS_FOUND:
+        scheme = DedupScheme.NONE if occurrence.scope else DedupScheme.ALL
+    return deduplication.recommended_key(
+        scheme, start=event.start, url=event.url, email=occurrence.calendar.email, event_id=event.remote_id
+    )
+
+
+def identity(start: datetime, url: str, scope: str) -> str:
+    """Return the digest by which an assignment is unique in its family."""
+    return hashlib.sha256(f"{start.isoformat()}\n{url}\n{scope}".encode()).hexdigest()
+
+
+def wake(ids: Iterable[int]) -> None:
+    """Let assignments be looked at now. A FLIP decided before this does not happen any more."""
+    ids = list(ids)
+    if ids:
+        Assignment.objects.filter(pk__in=ids, over=False).update(version=F("version") + 1, due_at=clock.now())
+
+
+def touch_connection(connection: Connection) -> None:
+    """Wake the coming assignments of a calendar whose connection changed."""
+    Assignment.objects.filter(
+        occurrences__calendar=connection.calendar_id, over=False, end__gt=clock.now()
+    ).update(version=F("version") + 1, due_at=clock.now())
+
+
+def touch_handover(handover: Handover) -> None:
+    """Wake the coming assignments under a standing order that people changed."""
+    Assignment.objects.filter(
+        occurrences__calendar__handover=handover, over=False, end__gt=clock.now()
+    ).update(version=F("version") + 1, due_at=clock.now())

@@ -1,0 +1,318 @@
+"""Stores what was read. Idempotent; the later reading wins; every change wakes the assignments it touches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils.text import slugify
+
+from calendars import assignments
+from calendars.models import (
+    Bot,
+    Calendar,
+    Connection,
+    ConnectionStatus,
+    Customer,
+    CustomerDomain,
+    Event,
+    Occurrence,
+    Workspace,
+)
+from recallops import clock
+
+if TYPE_CHECKING:
+    from calendars.providers.recall import RecallBot, RecallCalendar, RecallEvent
+
+# A bot in one of these states is over; the vendor says that the list is not closed.
+TERMINAL = frozenset(
+    {"call_ended", "done", "fatal", "media_expired", "analysis_done", "analysis_failed", "recording_done"}
+)
+IN_CALL = frozenset({"in_call_not_recording", "in_call_recording", "recording_permission_allowed"})
+SCHEDULED = "ready"
+
+_EVENT_COLUMNS = (
+    "connection",
+    "occurrence",
+    "start",
+    "end",
+    "url",
+    "meeting_platform",
+    "is_deleted",
+    "bots",
+    "raw",
+    "digest",
+    "remote_updated_at",
+    "read_begun_at",
+    "changed_at",
+)
+
+
+# -- calendars
+
+
+def calendars(workspace: Workspace, items: Sequence[RecallCalendar], *, begun_at: datetime) -> None:
+    """Store connections as they were read; new ones get their calendar and its customer."""
+    with transaction.atomic():
+        known = {
+            row.remote_id: row
+            for row in Connection.objects.select_for_update(of=("self",))
+            .select_related("calendar")
+            .filter(workspace=workspace, remote_id__in=[item.id for item in items])
+            .order_by("pk")
+        }
+        for item in items:
+            connection = known.get(item.id)
+            if connection is None:
+                connection = Connection(
+                    workspace=workspace, remote_id=item.id, calendar=_calendar_of(workspace, item), status=""
+                )
+            elif connection.read_begun_at and connection.read_begun_at > begun_at:
+                continue
+            _store_connection(connection, item, begun_at)
+
+
+def _store_connection(connection: Connection, item: RecallCalendar, begun_at: datetime) -> None:
+    before = connection.status
+    fields: dict[str, Any] = {
+        "status": item.status[:24],
+        "platform_email": storable(item.platform_email or "")[:320],
+        "oauth_email": storable(item.oauth_email or "")[:320],
+        "oauth_client_id": storable(item.oauth_client_id or ""),
+        "oauth_client_secret": storable(item.oauth_client_secret or ""),
+        "refresh_token": storable(item.oauth_refresh_token or ""),
+        "webhook_url": storable(item.webhook_url or ""),
+        "metadata": storable(item.metadata),
+        "status_changes": [
+            {"status": change.code, "created_at": change.created_at and change.created_at.isoformat()}
+            for change in item.status_changes[-20:]
+        ],
+        "extra": storable(item.extra),
+        "read_begun_at": begun_at,
+    }
+    for name, value in fields.items():
+        setattr(connection, name, value)
+    if connection.pk is None:
+        connection.save(force_insert=True)
+    else:
+        connection.save(update_fields=list(fields))
+    if before and before != connection.status:
+        assignments.touch_connection(connection)
+
+
+def _calendar_of(workspace: Workspace, item: RecallCalendar) -> Calendar:
+    """Find or make the calendar of a connection. Without an address it stands for itself alone."""
+    email = storable(item.platform_email or item.oauth_email or item.id).strip().lower()[:320]
+    found, _ = Calendar.objects.get_or_create(
+        family=workspace.family,
+        platform=item.platform[:24],
+        email=email,
+        defaults={"customer": _customer_of(email)},
+    )
+    return found
+
+
+def _customer_of(email: str) -> Customer:
+    domain = email.rpartition("@")[2]
+    known = CustomerDomain.objects.select_related("customer").filter(domain=domain).first()
+    if known:
+        return known.customer
+    customer, _ = Customer.objects.get_or_create(
+        slug=slugify(domain.replace(".", "-"))[:50] or "unknown", defaults={"name": domain}
+    )
+    CustomerDomain.objects.get_or_create(domain=domain, defaults={"customer": customer})
+    return customer
+
+
+def connection_gone(connection: Connection) -> None:
+    """Note that the provider does not have a calendar any more, whoever deleted it."""
+    now = clock.now()
+    Connection.objects.filter(pk=connection.pk).exclude(status=ConnectionStatus.DELETED).update(
+        status=ConnectionStatus.DELETED, deleted_at=now, read_begun_at=now
+    )
+    Event.objects.filter(connection=connection).update(is_deleted=True, bots=[], digest="", read_begun_at=now)
+    assignments.touch_connection(connection)
+
+
+# -- events
+
+
+def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: datetime, join: bool = True) -> None:
+    """Store events as they were read, and let the changed ones join the assignments that they show.
+
+    Events of calendars that are not known yet are passed over: the next read of the calendars brings them.
+    """
+    with transaction.atomic():
+        owners = {
+            row.remote_id: row
+            for row in Connection.objects.select_related("calendar").filter(
+                workspace=workspace, remote_id__in={item.calendar_id for item in items}
+            )
+        }
+        items = [item for item in items if item.calendar_id in owners]
+        known = {
+            row.remote_id: row
+            for row in Event.objects.select_for_update()
+            .filter(workspace=workspace, remote_id__in=[item.id for item in items])
+            .order_by("pk")
+        }
+        occurrences = _occurrences([(owners[item.calendar_id].calendar_id, item) for item in items])
+        same: list[int] = []
+        changed: list[Event] = []
+        new: list[Event] = []
+        for item in items:
+            row = known.get(item.id)
+            digest = _digest(item)
+            if row is not None and row.read_begun_at > begun_at:
+                continue
+            if row is not None and row.digest == digest:
+                same.append(row.pk)
+                continue
+            if row is None:
+                row = Event(workspace=workspace, remote_id=item.id)
+                new.append(row)
+            else:
+                changed.append(row)
+            connection = owners[item.calendar_id]
+            row.connection = connection
+            row.occurrence = occurrences[(connection.calendar_id, _identity(item.platform_id))]
+            _fill_event(row, item, digest, begun_at)
+        Event.objects.filter(pk__in=same).update(read_begun_at=begun_at)
+        Event.objects.bulk_update(changed, _EVENT_COLUMNS)
+        Event.objects.bulk_create(new, ignore_conflicts=True)
+        if new:
+            # rows that somebody else made at the same moment keep their own; ours are re-read for their keys
+            fresh = Event.objects.filter(workspace=workspace, remote_id__in=[row.remote_id for row in new])
+            new = list(fresh.select_related("occurrence", "connection__calendar"))
+        if join and (changed or new):
+            assignments.join([*changed, *new], workspace=workspace)
+
+
+def _fill_event(row: Event, item: RecallEvent, digest: str, begun_at: datetime) -> None:
+    row.start, row.end = item.start_time, item.end_time
+    row.url = storable(item.meeting_url or "")[:2000]
+    row.meeting_platform = (item.meeting_platform or "")[:40]
+    row.is_deleted = item.is_deleted
+    row.bots = [
+        {
+            "bot_id": entry.bot_id,
+            "start": entry.start_time.isoformat(),
+            "key": storable(entry.deduplication_key or ""),
+            "url": storable(entry.meeting_url or ""),
+        }
+        for entry in item.bots
+    ]
+    row.raw = storable(item.raw)
+    row.digest = digest
+    row.remote_updated_at = item.updated_at
+    row.read_begun_at = begun_at
+
+
+def vanished(event_id: int, *, begun_at: datetime) -> None:
+    """Note that the provider does not know an event any more."""
+    with transaction.atomic():
+        row = Event.objects.select_for_update(of=("self",)).select_related("occurrence").get(pk=event_id)
+        row.is_deleted, row.bots, row.digest, row.read_begun_at = True, [], "", begun_at
+        row.save(update_fields=["is_deleted", "bots", "digest", "read_begun_at"])
+        assignments.join([row], workspace=row.workspace)
+
+
+def _occurrences(pairs: Collection[tuple[int, RecallEvent]]) -> dict[tuple[int, str], Occurrence]:
+    wanted = {(calendar, _identity(item.platform_id)): item for calendar, item in pairs}
+    found = _find_occurrences(wanted)
+    missing = [
+        Occurrence(calendar_id=calendar, platform_id=text, ical_uid=storable(item.ical_uid)[:1024])
+        for (calendar, text), item in wanted.items()
+        if (calendar, text) not in found
+    ]
+    if missing:
+        Occurrence.objects.bulk_create(missing, ignore_conflicts=True)
+        found = _find_occurrences(wanted)
+    return found
+
+
+def _find_occurrences(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Occurrence]:
+    keys = list(keys)
+    rows = Occurrence.objects.filter(
+        calendar_id__in={calendar for calendar, _ in keys}, platform_id__in=[text for _, text in keys]
+    )
+    return {(row.calendar_id, row.platform_id): row for row in rows}
+
+
+def _identity(text: str) -> str:
+    """Return an id as it is stored; one too long for an index is replaced by its digest."""
+    clean: str = storable(text)
+    return clean if len(clean) <= 600 else f"sha256:{hashlib.sha256(clean.encode()).hexdigest()}"
+
+
+def _digest(item: RecallEvent) -> str:
+    seen = [
+        item.calendar_id,
+        item.platform_id,
+        item.ical_uid,
+        item.start_time,
+        item.end_time,
+        item.meeting_url,
+        item.meeting_platform,
+        item.is_deleted,
+        item.updated_at,
+        [[entry.bot_id, entry.start_time, entry.deduplication_key, entry.meeting_url] for entry in item.bots],
+        item.raw,
+    ]
+    return hashlib.sha256(json.dumps(seen, default=str).encode()).hexdigest()[:32]
+
+
+# -- bots
+
+
+def bots(workspace: Workspace, items: Sequence[RecallBot], *, begun_at: datetime) -> None:
+    """Store bots as they were read."""
+    rows = [
+        Bot(
+            workspace=workspace,
+            remote_id=item.id,
+            status=item.status[:60],
+            terminal=item.status in TERMINAL,
+            attended=any(change.code in IN_CALL for change in item.status_changes),
+            join_at=item.join_at,
+            meeting_url=storable(item.meeting_url or "")[:2000],
+            config=storable(item.body),
+            read_begun_at=begun_at,
+        )
+        for item in items
+    ]
+    Bot.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["workspace", "remote_id"],
+        update_fields=["status", "terminal", "attended", "join_at", "meeting_url", "config", "read_begun_at"],
+    )
+
+
+def bot_gone(workspace: Workspace, bot_id: str, *, begun_at: datetime) -> None:
+    """Note that the provider does not know a bot."""
+    Bot.objects.update_or_create(
+        workspace=workspace,
+        remote_id=bot_id,
+        defaults={"status": "gone", "terminal": True, "read_begun_at": begun_at},
+    )
+
+
+# -- what a database can hold
+
+
+def storable(value: Any) -> Any:
+    """Return a provider's value without what PostgreSQL refuses: NUL and halves of surrogate pairs."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            value = value.replace("\x00", "\ufffd")
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {storable(str(name)): storable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(inner) for inner in value]
+    return value

@@ -1,0 +1,78 @@
+"""What the coverage ledger says of an assignment. Pure; the first that applies is taken."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from calendars.models.assignment import Verdict
+from calendars.scheduling.ownership import Order, fits
+from calendars.scheduling.values import Numbers, Row, Side
+
+STALE_AFTER = 3  # missed sweeps after which a reading counts as too old
+
+
+def verdict(row: Row, *, now: datetime, numbers: Numbers, order: Order | None) -> tuple[Verdict, str]:
+    """Return the verdict, and a note for the reader ("moving", "being added", ...)."""
+    if now >= row.end:
+        return _after_the_end(row)
+    sides = [side for side in (row.owner, row.other) if side is not None]
+    if stale := _stale(sides, now=now, numbers=numbers):
+        return Verdict.STALE, stale
+    away = row.start - now
+    held = {side.workspace: _fitting(side, row, now=now, numbers=numbers) for side in sides}
+    count = sum(len(bots) for bots in held.values())
+    if not row.wanted:
+        scheduled = any(
+            not e.terminal and not e.live and e.start > now for s in sides for m in s.members for e in m.bots
+        )
+        return (Verdict.UNWANTED, "") if scheduled else (Verdict.OVER, "nobody wants it any more")
+    if count == 0:
+        if away <= timedelta(0) and _was_there(row):
+            return Verdict.ATTENDED, "its bot has left already"
+        return Verdict.MISSED, "being added" if away > timedelta(0) else ""
+    if count > 1:
+        moving = away > numbers.freeze and all(len(bots) <= 1 for bots in held.values())
+        return Verdict.DOUBLED, "moving" if moving else ""
+    holder = next(workspace for workspace, bots in held.items() if bots)
+    if holder == row.owner.workspace and row.wish != holder and away <= numbers.near:
+        return Verdict.FROZEN, "stays where it is"
+    note = "" if holder == row.owner.workspace else "owner follows"
+    if order is None:
+        return Verdict.OWNER, note
+    return (Verdict.SOURCE if holder == order.source else Verdict.TARGET), note
+
+
+def _stale(sides: list[Side], *, now: datetime, numbers: Numbers) -> str:
+    """Say why a reading cannot be trusted; empty when it can."""
+    for side in sides:
+        if side.intents:
+            return "a write is not read back yet"
+        if any(member.read_at is None for member in side.members):
+            return "never read"
+        if side.overtaken:
+            return "a newer change came in after the reading"
+        if side.members:
+            seen = max(moment for moment in (side.read_at, side.swept_at) if moment is not None)
+            if now - seen > STALE_AFTER * numbers.sweep_every:
+                return "the reading is too old"
+    return ""
+
+
+def _fitting(side: Side, row: Row, *, now: datetime, numbers: Numbers) -> set[str]:
+    return {
+        entry.bot_id
+        for member in side.members
+        for entry in member.bots
+        if fits(entry, row, now=now, freeze=numbers.freeze, patience=numbers.patience)
+    }
+
+
+def _was_there(row: Row) -> bool:
+    sides = [side for side in (row.owner, row.other) if side is not None]
+    return any(e.start == row.start and e.attended for s in sides for m in s.members for e in m.bots)
+
+
+def _after_the_end(row: Row) -> tuple[Verdict, str]:
+    if not row.wanted:
+        return Verdict.OVER, ""
+    return (Verdict.ATTENDED, "") if _was_there(row) else (Verdict.NOT_ATTENDED, "")
