@@ -24,7 +24,8 @@ class Fault:
     html       answer an HTML page under `status` (200 unless given)
     truncated  cut the answer's JSON in half
     oversized  pad the answer to `size` bytes
-    drop       close the connection: "before" the call is carried out, "after", or it is carried out "late" (`seconds`)
+    drop       close the connection: "before" the call is carried out, "after", or it is carried out "late" (`seconds`);
+               "connect": it was never opened
     hide_calendar  `calendar_id` is missing in lists, 404 when read
     drop_page  a list leaves out one page
     webhook_lost, webhook_doubled, webhook_late (`seconds`)
@@ -52,8 +53,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in (*REQUEST_KINDS, *LIE_KINDS, *WEBHOOK_KINDS):
             raise ValueError(f"no such fault: {self.kind}")
-        if self.when not in ("before", "after", "late"):
-            raise ValueError("a drop is before, after or late")
+        if self.when not in ("connect", "before", "after", "late"):
+            raise ValueError("a drop is connect, before, after or late")
         if self.kind == "status" and self.status not in STATUSES:
             raise ValueError(f"status is one of {STATUSES}")
 

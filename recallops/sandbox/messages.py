@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 JSON = "application/json"
@@ -47,6 +48,7 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
     latency: float = 0.0
     dropped: bool = False
+    refused: bool = False  # dropped before anything was sent: no connection
 
 
 class Refused(Exception):
@@ -72,6 +74,11 @@ def answer(status: int, value: Any) -> Response:
 def iso(when: datetime | None) -> str | None:
     """Return a time as the vendor writes it: UTC with a Z."""
     return None if when is None else when.isoformat().replace("+00:00", "Z")
+
+
+def http_date(when: datetime) -> str:
+    """Return a time as the `Date` header has it."""
+    return format_datetime(when, usegmt=True)
 
 
 def parse_time(text: str) -> datetime:

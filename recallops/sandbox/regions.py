@@ -197,6 +197,8 @@ class Region:
         """Return what is answered instead, when a fault keeps the call from being carried out (now)."""
         for fault in faults:
             if fault.kind == "drop" and fault.when != "after":
+                if fault.when == "connect":
+                    return Response(0, dropped=True, refused=True)
                 late = self.world.switches.late_commit
                 if fault.when == "late" or late:
                     self.world.after(fault.seconds or late, self._carry_out_late, request)

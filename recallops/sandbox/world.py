@@ -324,10 +324,9 @@ class World:
         if existing is not None:
             existing.deleted, existing.wanted, existing.scope = False, wanted, scope
             return
+        platform_id = meeting.google_id  # Google: one id in all calendars
         if account.platform == OUTLOOK:
             platform_id = "AAMk" + self.digest(30).hex()  # each mailbox has an id of its own
-        else:
-            platform_id = meeting.google_id  # Google: one id in all calendars
         meeting.copies[account.key] = Copy(platform_id, wanted, scope)
         account.meetings[meeting.id] = None
 
@@ -351,6 +350,13 @@ class World:
         region = Region(self, code, base_url or f"https://{code}.recall.ai")
         self.regions[code] = region
         return region
+
+    def region_at(self, netloc: str) -> Region | None:
+        """Return the region that answers at a host (with its port, when it has one)."""
+        for region in self.regions.values():
+            if region.base_url.partition("//")[2] == netloc:
+                return region
+        return None
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
