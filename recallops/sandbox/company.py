@@ -127,7 +127,7 @@ def bot_config(world: World, workspace: Workspace, customer: Customer | None) ->
         config["recording_config"]["realtime_endpoints"] = [
             {"type": "webhook", "url": realtime_url(workspace), "events": ["transcript.data"]}
         ]
-    if place % 4 == 1:
+    if place % 4 == 3:
         config["google_meet"] = {"google_login_group_id": login_group(world, workspace)}
     if place % 2:
         config["automatic_leave"] = {"waiting_room_timeout": 900, "noone_joined_timeout": 1200}

@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl
 from recallops.sandbox.control_world import HANDLERS as WORLD_HANDLERS
 from recallops.sandbox.control_world import Arguments, BadArguments
 from recallops.sandbox.messages import Refused, Response, answer, iso, parse_time
-from recallops.sandbox.persistence import save
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -113,5 +112,5 @@ class Control:
     def _save(self, world: World, _: dict[str, Any]) -> dict[str, Any]:
         if self.state_file is None:
             raise BadArguments("the sandbox was started without a state file")
-        save(world, self.state_file)
+        world.save(self.state_file)
         return {"saved": True}

@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from functools import partial
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from socketserver import StreamRequestHandler
@@ -82,7 +83,7 @@ class _Handler(StreamRequestHandler):
         return keep
 
     def _headers(self) -> dict[str, str]:
-        headers = {}
+        headers: dict[str, str] = {}
         for _ in range(200):
             line = self.rfile.readline(LONGEST_LINE)
             if line in (b"\r\n", b"\n", b""):
@@ -125,7 +126,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], world: World, handle: Callable[[Request], Response]) -> None:
         self._world = world
         self._handle = handle
-        super().__init__(address, _Handler)  # type: ignore[arg-type]
+        super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
         """Bind without asking for this machine's name, which may take seconds."""
@@ -179,7 +180,7 @@ class Doors:
         self._sender.start()
         targets: list[Callable[[], Any]] = [self._tick]
         for server in self._servers:
-            targets.append(lambda server=server: server.serve_forever(poll_interval=0.1))
+            targets.append(partial(server.serve_forever, poll_interval=0.1))
         for target in targets:
             thread = threading.Thread(target=target, daemon=True)
             thread.start()

@@ -13,6 +13,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
+from recallops.sandbox import persistence
 from recallops.sandbox.faults import Faults
 from recallops.sandbox.meetings import (
     GOOGLE,
@@ -35,6 +36,7 @@ from recallops.sandbox.webhooks import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from recallops.sandbox.attendance import Attendance
 
@@ -357,6 +359,15 @@ class World:
             if region.base_url.partition("//")[2] == netloc:
                 return region
         return None
+
+    def save(self, path: Path | str) -> None:
+        """Write the world to a file."""
+        persistence.save(self, path)
+
+    @staticmethod
+    def load(path: Path | str, clock: Clock) -> World:
+        """Read a world that `save()` wrote; never one from elsewhere."""
+        return persistence.load(path, clock)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)

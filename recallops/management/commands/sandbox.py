@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 
 from recallops.clock import FileClock, WallClock
-from recallops.sandbox import persistence
 from recallops.sandbox.control import Control
 from recallops.sandbox.control_world import regions as regions_json
 from recallops.sandbox.server import Doors
@@ -44,7 +43,7 @@ class Command(BaseCommand):
         clock = FileClock(options["clock_file"]) if options["clock_file"] else WallClock()
         state_file: Path | None = options["state"]
         resumed = state_file is not None and state_file.exists()
-        world = persistence.load(state_file, clock) if state_file and resumed else World(clock, options["seed"])
+        world = World.load(state_file, clock) if state_file and resumed else World(clock, options["seed"])
         world.switches.refuse_localhost = False  # all of this lives on the loopback
         ports = _ports(world, options["regions"], options["ports"])
         for code in options["regions"]:
@@ -73,7 +72,7 @@ class Command(BaseCommand):
         doors.stop()
         if state_file is not None:
             with world.lock:
-                persistence.save(world, state_file)
+                world.save(state_file)
 
 
 def _ports(world: World, codes: list[str], given: list[int]) -> dict[str, int]:
