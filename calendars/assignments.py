@@ -13,7 +13,16 @@ from typing import Any
 
 from django.db.models import F
 
-from calendars.models import Assignment, Connection, DedupScheme, Event, Handover, Occurrence, Workspace
+from calendars.models import (
+    Assignment,
+    Connection,
+    ConnectionStatus,
+    DedupScheme,
+    Event,
+    Handover,
+    Occurrence,
+    Workspace,
+)
 from calendars.scheduling import deduplication
 from calendars.scheduling.ownership import Order, birth_owner
 from recallops import clock
@@ -74,13 +83,14 @@ def form(workspace: Workspace) -> int:
 def join(events: Collection[Event], *, workspace: Workspace) -> None:
     """Let changed events join, leave, or wake assignments. `events` are rows as just stored, of one workspace.
 
-    Start, URL and "wanted" are taken from the owner's workspace only; a change that the other side shows first wakes
-    the assignment and nothing else.
+    Start, URL and "wanted" are taken from the owner's workspace, as long as the calendar is connected there; a change
+    that the other side shows first wakes the assignment and nothing else.
     """
     now = clock.now()
     occurrences = Occurrence.objects.select_related("assignment", "calendar__handover").in_bulk(
         {event.occurrence_id for event in events}
     )
+    shown_by = _connected({occurrence.calendar_id for occurrence in occurrences.values()})
     touched: set[int] = set()
     joining: list[tuple[Occurrence, Event, Assignment]] = []
     found: list[Occurrence] = []
@@ -89,7 +99,7 @@ def join(events: Collection[Event], *, workspace: Workspace) -> None:
         left = occurrence.assignment
         if left is not None:
             touched.add(left.pk)
-            if left.owner_id != workspace.pk and _owner_shows(left):
+            if left.owner_id != workspace.pk and (occurrence.calendar_id, left.owner_id) in shown_by:
                 continue
         if not occurrence.wanted and (entry := _scheduled(event, now)):
             occurrence.wanted, occurrence.reason = True, AS_FOUND
@@ -107,8 +117,13 @@ def join(events: Collection[Event], *, workspace: Workspace) -> None:
     wake(touched)
 
 
-def _owner_shows(left: Assignment) -> bool:
-    return not left.over
+def _connected(calendars: Collection[int]) -> set[tuple[int, int]]:
+    """Return which of these calendars are connected in which workspaces."""
+    return set(
+        Connection.objects.filter(calendar__in=calendars, status=ConnectionStatus.CONNECTED).values_list(
+            "calendar", "workspace"
+        )
+    )
 
 
 def _join(joining: list[tuple[Occurrence, Event, Assignment]]) -> set[int]:
@@ -151,9 +166,7 @@ def _scope(workspace: Workspace, occurrence: Occurrence, key: str) -> str:
     return scope[:2000]
 
 
-def _assignment(
-    workspace: Workspace, occurrence: Occurrence, event: Event, left: Assignment | None
-) -> Assignment:
+def _assignment(workspace: Workspace, occurrence: Occurrence, event: Event, left: Assignment | None) -> Assignment:
     """Return the assignment that an event shows, not yet stored."""
     order = order_of(occurrence.calendar.handover)
     owner = birth_owner(
@@ -217,14 +230,21 @@ def wake(ids: Iterable[int]) -> None:
 
 
 def touch_connection(connection: Connection) -> None:
-    """Wake the coming assignments of a calendar whose connection changed."""
-    Assignment.objects.filter(
-        occurrences__calendar=connection.calendar_id, over=False, end__gt=clock.now()
-    ).update(version=F("version") + 1, due_at=clock.now())
+    """Wake the coming assignments of a calendar whose connection changed; the other side's view may count now."""
+    now = clock.now()
+    by_workspace: dict[Workspace, list[Event]] = {}
+    Assignment.objects.filter(occurrences__calendar=connection.calendar_id, over=False, end__gt=now).update(
+        version=F("version") + 1, due_at=now
+    )
+    elsewhere = Event.objects.filter(connection__calendar=connection.calendar_id, end__gt=now, is_deleted=False)
+    for event in elsewhere.exclude(workspace=connection.workspace_id).select_related("workspace"):
+        by_workspace.setdefault(event.workspace, []).append(event)
+    for workspace, events in by_workspace.items():
+        join(events, workspace=workspace)
 
 
 def touch_handover(handover: Handover) -> None:
     """Wake the coming assignments under a standing order that people changed."""
-    Assignment.objects.filter(
-        occurrences__calendar__handover=handover, over=False, end__gt=clock.now()
-    ).update(version=F("version") + 1, due_at=clock.now())
+    Assignment.objects.filter(occurrences__calendar__handover=handover, over=False, end__gt=clock.now()).update(
+        version=F("version") + 1, due_at=clock.now()
+    )

@@ -128,9 +128,7 @@ def sweep_changes(workspace: Workspace) -> bool:
 def _calendars_are_old(workspace: Workspace) -> bool:
     """Connections' states are read less often than events: they change seldom and their list is dear."""
     newest = clock.now() - CALENDARS_EVERY * workspace.sweep_every
-    return not Sweep.objects.filter(
-        workspace=workspace, kind=Sweep.Kind.CALENDARS, finished_at__gte=newest
-    ).exists()
+    return not Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.CALENDARS, finished_at__gte=newest).exists()
 
 
 def watch(workspace: Workspace, *, from_mark: datetime | None) -> None:

@@ -1,0 +1,1 @@
+"""RecallOps: the project."""

@@ -1,0 +1,188 @@
+"""Loads assignments as the values that decisions take: a fixed number of queries for any number of assignments."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import F, FloatField, Max
+from django.db.models.functions import Cast, Extract
+
+from calendars.assignments import order_of
+from calendars.ingest import SCHEDULED
+from calendars.leases import MachineNow
+from calendars.models import Assignment, Bot, ConnectionStatus, Event, Intent, Occurrence, RateBudget, Workspace
+from calendars.providers.recall_endpoints import ADD_BOT, LIST_EVENTS, REMOVE_BOT
+from calendars.scheduling.ownership import Order, common_order, present, wish
+from calendars.scheduling.values import BotEntry, Member, Numbers, OpenIntent, Purpose, Row, Side
+from recallops import clock
+
+OUTAGE = timedelta(minutes=15)  # an outage that the margin shall survive
+
+PAUSED = "paused by staff"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An assignment's row in both forms."""
+
+    assignment: Assignment
+    row: Row
+    order: Order | None
+    events: dict[int, Event]
+
+
+def numbers_for(workspaces: Collection[Workspace]) -> Numbers:
+    """Return the numbers that hold between some workspaces: the more careful of each.
+
+    The freeze grows by the clocks' difference and one request's time-out; the margin covers the present wait for the
+    slowest budget, two late commits, three requests and an outage (handover numbers F and M).
+    """
+    request = timedelta(seconds=settings.PROVIDER_TIMEOUT * clock.speed())
+    late = max(workspace.late_commit for workspace in workspaces)
+    needed = _budget_wait(workspaces) + 2 * late + 3 * request + OUTAGE
+    return Numbers(
+        freeze=max(workspace.freeze + workspace.clock_offset for workspace in workspaces) + request,
+        late_commit=late,
+        margin=max(needed, *(workspace.margin for workspace in workspaces)),
+        age_for_write=min(workspace.age_for_write for workspace in workspaces),
+        age_for_wait=min(workspace.age_for_wait for workspace in workspaces),
+        age_near_start=min(workspace.age_near_start for workspace in workspaces),
+        patience=min(workspace.patience for workspace in workspaces),
+        sweep_every=max(workspace.sweep_every for workspace in workspaces),
+    )
+
+
+def _budget_wait(workspaces: Collection[Workspace]) -> timedelta:
+    """Return the present wait for the slowest budget used, in domain time."""
+    ahead = RateBudget.objects.filter(
+        workspace__in=workspaces, endpoint__in=[ADD_BOT, REMOVE_BOT, LIST_EVENTS]
+    ).aggregate(wait=Max(F("tat") - Cast(Extract(MachineNow(), "epoch"), FloatField())))["wait"]
+    return timedelta(seconds=max(0.0, ahead or 0.0) * clock.speed())
+
+
+def load(ids: Collection[int]) -> list[Loaded]:
+    """Load assignments by primary key, nearest start first."""
+    assignments = list(Assignment.objects.filter(pk__in=ids).select_related("owner__region").order_by("start", "pk"))
+    occurrences: dict[int, list[Occurrence]] = defaultdict(list)
+    for occurrence in Occurrence.objects.filter(assignment__in=ids).select_related("calendar__handover").order_by("pk"):
+        occurrences[occurrence.assignment_id or 0].append(occurrence)
+    events: dict[int, list[Event]] = defaultdict(list)
+    query = Event.objects.filter(occurrence__assignment__in=ids).select_related("connection", "workspace")
+    for event in query.defer("raw").order_by("pk"):
+        events[event.occurrence_id].append(event)
+    bots = _bots([event for group in events.values() for event in group])
+    intents: dict[int, list[Intent]] = defaultdict(list)
+    for intent in Intent.objects.filter(assignment__in=ids, state__in=Intent.OPEN).order_by("pk"):
+        intents[intent.assignment_id or 0].append(intent)
+    return [
+        _loaded(assignment, occurrences[assignment.pk], events, bots, intents[assignment.pk])
+        for assignment in assignments
+    ]
+
+
+def _bots(events: list[Event]) -> dict[tuple[int, str], tuple[str, bool, bool]]:
+    ids = {entry["bot_id"] for event in events for entry in event.bots}
+    rows = Bot.objects.filter(remote_id__in=ids).values_list("workspace", "remote_id", "status", "terminal", "attended")
+    return {(workspace, remote): (status, over, there) for workspace, remote, status, over, there in rows}
+
+
+def _loaded(
+    assignment: Assignment,
+    occurrences: list[Occurrence],
+    events: dict[int, list[Event]],
+    bots: dict[tuple[int, str], tuple[str, bool, bool]],
+    intents: list[Intent],
+) -> Loaded:
+    order = common_order(order_of(occurrence.calendar.handover) for occurrence in occurrences)
+    if order is not None and assignment.owner_id not in (order.source, order.target):
+        order = None
+    own = assignment.owner_id
+    other = None
+    if order is not None:
+        other = order.target if own == order.source else order.source
+    mine = [(occurrence, event) for occurrence in occurrences for event in events[occurrence.pk]]
+    wanted = frozenset(
+        occurrence.pk for occurrence in occurrences if occurrence.wanted and not _cancelled(events[occurrence.pk], own)
+    )
+    sides = {
+        workspace: Side(
+            workspace=workspace,
+            members=tuple(
+                _member(occurrence, event, bots) for occurrence, event in mine if event.workspace_id == workspace
+            ),
+            intents=tuple(_intent(intent) for intent in intents if intent.workspace_id == workspace),
+            swept_at=next((event.workspace.sweep_mark for _, event in mine if event.workspace_id == workspace), None),
+        )
+        for workspace in (own, other)
+        if workspace is not None
+    }
+    in_place = {workspace: present(side, wanted) for workspace, side in sides.items()}
+    row = Row(
+        assignment=assignment.pk,
+        start=assignment.start,
+        end=assignment.end,
+        url=assignment.url,
+        wanted=wanted,
+        owner=sides[own],
+        other=sides[other] if other is not None else None,
+        keys={int(workspace): key for workspace, key in assignment.keys.items()},
+        wish=wish(
+            owner=own,
+            start=assignment.start,
+            order=order,
+            in_source=bool(order and in_place.get(order.source)),
+            in_target=bool(order and in_place.get(order.target)),
+        ),
+        hold=PAUSED if order is not None and order.paused else "",
+    )
+    return Loaded(assignment, row, order, {event.pk: event for _, event in mine})
+
+
+def _cancelled(events: list[Event], owner: int) -> bool:
+    """Tell whether a meeting is cancelled, by the owner's view; by whoever shows it when the owner does not."""
+    connected = [event for event in events if event.connection.status == ConnectionStatus.CONNECTED]
+    views = [event for event in connected if event.workspace_id == owner] or connected or events
+    return bool(views) and all(event.is_deleted for event in views)
+
+
+def _member(occurrence: Occurrence, event: Event, bots: dict[tuple[int, str], tuple[str, bool, bool]]) -> Member:
+    return Member(
+        occurrence=occurrence.pk,
+        event=event.pk,
+        start=event.start,
+        url=event.url,
+        wanted=occurrence.wanted,
+        deleted=event.is_deleted,
+        connected=event.connection.status == ConnectionStatus.CONNECTED,
+        closing=event.connection.closing,
+        bots=tuple(_entry(event, entry, bots) for entry in event.bots),
+        read_at=event.read_begun_at,
+        changed_at=event.changed_at,
+    )
+
+
+def _entry(event: Event, entry: dict[str, str], bots: dict[tuple[int, str], tuple[str, bool, bool]]) -> BotEntry:
+    status, terminal, attended = bots.get((event.workspace_id, entry["bot_id"]), (SCHEDULED, False, False))
+    return BotEntry(
+        bot_id=entry["bot_id"],
+        start=datetime.fromisoformat(entry["start"]),
+        url=entry["url"],
+        key=entry["key"],
+        terminal=terminal,
+        live=not terminal and status != SCHEDULED,
+        attended=attended,
+    )
+
+
+def _intent(intent: Intent) -> OpenIntent:
+    return OpenIntent(
+        purpose=Purpose(intent.purpose),
+        event=intent.event_id,
+        bot_id=intent.bot_id,
+        sent_at=intent.sent_at,
+        answered_at=intent.answered_at,
+    )
