@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recallops.sandbox.meetings import AccountKey
 
 WINDOW = timedelta(days=28)
-AFTER = timedelta(days=7)  # series go on beyond the window: these instances enter it later
+BEYOND = 35  # days: series go on beyond the window, these instances enter it later
 FIRST_HOURS = timedelta(hours=6)
 OPENS, CLOSES = 7 * 60, 18 * 60  # minutes of the local day
 QUARTER = timedelta(minutes=15)
@@ -137,7 +137,7 @@ class Diary:
         name = f"{customer.slug.replace('-', '')}{self._series:04d}{rng.getrandbits(48):012x}"
         url = self._link(customer)
         at = rng.randrange(OPENS + 60, 12 * 60, 15) if days == 1 else rng.randrange(OPENS, CLOSES - minutes, 15)
-        workdays = list(self._workdays(customer))
+        workdays = list(self._workdays(customer, -1, BEYOND))
         if days > 1:
             first = rng.choice(workdays[: max(1, days * 5 // 7)])
             workdays = [day for day in workdays if (day - first).days % days == 0]
@@ -193,7 +193,7 @@ class Diary:
     def _single(self, customer: Customer, people: list[Person], *, beyond: bool = False) -> int:
         """Plan one meeting in the organizer's working hours, at a time when all are free if one is found soon."""
         rng = self.rng
-        days = list(self._workdays(customer, beyond=beyond))
+        days = list(self._workdays(customer, 29, BEYOND) if beyond else self._workdays(customer))
         if not beyond and rng.random() < 0.015:
             midnight = self._at(customer, rng.choice(days), 0)
             return self._put(Plan(midnight, midnight + timedelta(days=1), "Out of office", tuple(people)))
@@ -268,12 +268,11 @@ class Diary:
             begin < end and start < finish for person in people for begin, finish in self._busy.get(person.key, ())
         )
 
-    def _workdays(self, customer: Customer, *, beyond: bool = False) -> Iterator[date]:
-        first = self.start + WINDOW + timedelta(days=1) if beyond else self.start - timedelta(days=1)
-        last = self.start + WINDOW + AFTER
-        if not beyond:
-            last = self.start + WINDOW - timedelta(days=1)
-        day, end = (when.astimezone(ZoneInfo(customer.zone)).date() for when in (first, last))
+    def _workdays(self, customer: Customer, first: int = 0, last: int = 27) -> Iterator[date]:
+        """Yield the customer's working days between two days, counted from the start."""
+        zone = ZoneInfo(customer.zone)
+        day = (self.start + timedelta(days=first)).astimezone(zone).date()
+        end = (self.start + timedelta(days=last)).astimezone(zone).date()
         while day <= end:
             if day.weekday() in customer.week:
                 yield day
