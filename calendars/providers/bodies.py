@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _GZIP = 16 + zlib.MAX_WBITS
+_STEP = 64 * 1024  # unpacked at once
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAYBE_UNSTORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
@@ -49,7 +50,7 @@ def _read_gzip(chunks: Iterable[bytes], *, limit: int, deadline: float) -> bytes
         for chunk in chunks:
             rest = chunk
             while rest:
-                body += unpacker.decompress(rest, limit + 1 - len(body))
+                body += unpacker.decompress(rest, _STEP)
                 _check(len(body), limit=limit, deadline=deadline)
                 rest = unpacker.unconsumed_tail or unpacker.unused_data
                 if unpacker.eof and rest:  # a gzip body may consist of several members

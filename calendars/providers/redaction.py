@@ -12,6 +12,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as url_quote
+from urllib.parse import quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,27 +71,22 @@ def secrets_in(body: Mapping[str, Any] | None) -> list[str]:
 
 def quote(words: str, *, secrets: Iterable[str] = (), limit: int = 240) -> str:
     """Return provider words fit for a sentence: one line, at most `limit` characters, secrets hidden."""
-    text = words[:_READ]
+    text = _one_line(words[:_READ])  # first, so that invisible characters cannot split a secret and hide it
     for secret in secrets:
         for form in _forms(secret):
-            text = _hide(text, form)
-    # control characters go first, so that they cannot split a secret and hide its shape
-    text = " ".join(_visible(text).split())
-    for secret in secrets:
-        text = _hide(text, secret)
+            text = _hide(text, _one_line(form))
     text = _SECRET_SHAPES.sub(HIDDEN, text)
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
-def _visible(text: str) -> str:
+def _one_line(text: str) -> str:
     kept = []
     for character in text:
-        category = unicodedata.category(character)
-        if category in {"Cc", "Zl", "Zp"}:
+        if character.isspace():
             kept.append(" ")
-        elif category not in {"Cf", "Cs", "Co", "Cn"}:
+        elif unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn"}:
             kept.append(character)
-    return "".join(kept)
+    return " ".join("".join(kept).split())
 
 
 def _forms(secret: str) -> list[str]:
@@ -101,6 +97,7 @@ def _forms(secret: str) -> list[str]:
     forms = {
         secret,
         url_quote(secret, safe=""),
+        quote_plus(secret),
         json.dumps(secret)[1:-1],
         base64.b64encode(raw).decode().rstrip("="),
         base64.urlsafe_b64encode(raw).decode().rstrip("="),
