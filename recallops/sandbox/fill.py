@@ -55,13 +55,15 @@ _CUSTOMERS = (
 _PLATFORMS = {"g": (GOOGLE,), "o": (OUTLOOK,), "go": (GOOGLE, OUTLOOK), "og": (OUTLOOK, GOOGLE)}
 _LINKS = {"m": "google_meet", "t": "microsoft_teams", "z": "zoom", "w": "webex"}
 _FIRST = (
-    "alice bruno chen dora emeka fatima goran hana ivan julia kofi lena marco nadia omar priya quentin rosa sven tala "
-    "uma viktor wanda xavier yuki zoe"
-).split()
+    "alice", "bruno", "chen", "dora", "emeka", "fatima", "goran", "hana", "ivan",
+    "julia", "kofi", "lena", "marco", "nadia", "omar", "priya", "quentin", "rosa",
+    "sven", "tala", "uma", "viktor", "wanda", "xavier", "yuki", "zoe",
+)  # fmt: skip
 _LAST = (
-    "adler brandt costa diaz ekwueme farah garcia hansen ito jansen kaya lindgren moreau novak okafor petrov quist "
-    "rossi silva tanaka ueda vargas weber xu yilmaz zeman"
-).split()
+    "adler", "brandt", "costa", "diaz", "ekwueme", "farah", "garcia", "hansen", "ito",
+    "jansen", "kaya", "lindgren", "moreau", "novak", "okafor", "petrov", "quist", "rossi",
+    "silva", "tanaka", "ueda", "vargas", "weber", "xu", "yilmaz", "zeman",
+)  # fmt: skip
 _NOTED = 0.25  # of calendars carry metadata
 
 
@@ -262,9 +264,7 @@ def _cancel(
                 here.sync_copy(connected[person].id, meeting.id)
 
 
-def _count(
-    world: World, here: Workspace, customers: list[Customer], summary: Summary, meetings: list[Meeting]
-) -> None:
+def _count(world: World, here: Workspace, customers: list[Customer], summary: Summary, meetings: list[Meeting]) -> None:
     summary.customers = [
         CustomerSummary(customer.slug, customer.name, list(customer.domains), customer.calendars)
         for customer in customers
