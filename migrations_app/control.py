@@ -200,17 +200,18 @@ def retry_failed(batch: Batch, *, actor: Any, items: Iterable[int] | None = None
     """
     if batch.closed_at:
         raise Refused(CLOSED)
-    again = Q(status__in=[ItemStatus.FAILED, ItemStatus.USER])
+    chosen = Q(status__in=[ItemStatus.FAILED, ItemStatus.USER])
     if items is not None:
-        again &= Q(pk__in=list(items))
+        chosen &= Q(pk__in=list(items))
     with transaction.atomic():
-        count = Item.objects.filter(again, batch=batch).update(
+        count = Item.objects.filter(chosen, batch=batch).update(
             status=ItemStatus.READY, reason="", error_kind=ErrorKind.NONE, due_at=None, attempts=0
         )
         Batch.objects.filter(pk=batch.pk).update(reached="")
         if batch.status == BatchStatus.STOPPED:
             count += 1
-            Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.RUNNING, due_at=None, attempts=0)
+            again = {"started_at": None} if batch.step == Step.PREFLIGHT else {}
+            Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.RUNNING, due_at=None, attempts=0, **again)
         if count:
             AuditEntry.objects.record(actor=actor, action="batch.retry_failed", subject=batch, count=count)
         transaction.on_commit(tasks.ring)

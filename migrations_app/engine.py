@@ -1,0 +1,177 @@
+"""Takes one item, or a batch as a whole, one step further.
+
+1. Somebody holds the row's lease (taken in one UPDATE by the driver).
+2. Count the attempt before the work: nothing else notices a task that kills its worker.
+3. Run the step. Steps are *ensure*: they read, compare, and act only where needed; they run any number of times.
+4. Write the outcome under the lease's token; whoever lost the lease writes nothing.
+
+Status is apart from step, and the reason for any wait is in the row.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Case, F, Min, Q, Value, When
+
+from calendars.leases import Lease
+
+from calendars.providers import errors
+from migrations_app import outcomes
+from migrations_app.findings import Found, note
+from migrations_app.itineraries import FORWARD, OF_THE_BATCH, Step, after, allows, position
+from migrations_app.models import Batch, BatchStatus, ErrorKind, Item, ItemStatus, Severity
+from migrations_app.outcomes import How, Outcome
+from migrations_app.steps import BATCH_STEPS, ITEM_STEPS
+from recallops import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from django.db.models import QuerySet
+
+logger = logging.getLogger("recallops.engine")
+
+OUR_FAULT = "RecallOps met an error of its own ({error}). It is in the log under this item's number; report it."
+AT_REST = "Everything up to “{goal}” has come to rest. The next press goes on."
+
+
+def due_items(batch: Batch) -> QuerySet[Item]:
+    """Return the items that may take their step now."""
+    steps = [step for step in FORWARD if step not in OF_THE_BATCH and allows(batch.goal, step)]
+    now = clock.now()
+    return Item.objects.filter(
+        Q(due_at=None) | Q(due_at__lte=now),
+        batch=batch,
+        kind=Item.Kind.CONNECTION,
+        status__in=ItemStatus.active(),
+        step__in=steps,
+    )
+
+
+def advance(item_id: int, *, lease: Lease) -> None:
+    """Run the next step of a leased item and store what came of it."""
+    mine = Item.objects.filter(pk=item_id, lease_token=lease.token)
+    if not mine.update(attempts=F("attempts") + 1):
+        return
+    item = Item.objects.select_related(
+        "batch__source__region",
+        "batch__target__region",
+        "batch__handover",
+        "connection__calendar",
+        "connection__workspace",
+        "target_connection__workspace",
+    ).get(pk=item_id)
+    before = (item.step, item.status)
+    step = Step(item.step)
+    outcome = _guarded(lambda: ITEM_STEPS[step](item), attempts=item.attempts, what=f"item {item_id}")
+    fields: dict[str, Any] = {"reason": outcome.reason[:600], "error_kind": outcome.kind, "due_at": outcome.due_at}
+    if outcome.how is How.DONE:
+        following = after(step)
+        done = following is None or following in OF_THE_BATCH
+        fields |= {"status": ItemStatus.DONE if done else ItemStatus.READY, "attempts": 0}
+        fields |= {"step": step if done or following is None else following}
+    elif outcome.how is How.STOP:
+        fields |= {"status": ItemStatus.WAITING, "due_at": clock.now() + outcomes.LONGEST_RETRY}
+        stop_batch(item.batch, outcome.reason)
+    else:
+        fields["status"] = {
+            How.WAIT: ItemStatus.WAITING,
+            How.USER: ItemStatus.USER,
+            How.FAILED: ItemStatus.FAILED,
+            How.NOT_MOVABLE: ItemStatus.NOT_MOVABLE,
+        }[outcome.how]
+        if outcome.how is not How.WAIT or not outcome.passing:
+            fields["attempts"] = 0
+    won = mine.update(lease_token=None, lease_until=None, **fields)
+    if won and (fields.get("step", step), fields["status"]) != before:
+        Batch.objects.filter(pk=item.batch_id).update(changed_at=clock.now())
+
+
+def advance_batch(batch: Batch, *, lease: Lease) -> bool:
+    """Run the batch's own next step, or notice where its items are. Returns whether to come again at once."""
+    mine = Batch.objects.filter(pk=batch.pk, lease_token=lease.token)
+    step = Step(batch.step)
+    if step not in OF_THE_BATCH:
+        return _follow_items(batch, mine)
+    if not allows(batch.goal, step):
+        return _rest(batch, mine)
+    mine.update(attempts=F("attempts") + 1, status=BatchStatus.RUNNING)
+    outcome = _guarded(lambda: BATCH_STEPS[step](batch), attempts=batch.attempts + 1, what=f"batch {batch.slug}")
+    now = clock.now()
+    if outcome.how is How.DONE:
+        following = after(step)
+        fields: dict[str, Any] = {"attempts": 0, "reason": outcome.reason, "due_at": None, "changed_at": now}
+        if following is None:
+            fields |= {"status": BatchStatus.CLOSED, "closed_at": now, "reached": batch.goal}
+        else:
+            fields |= {"step": following}
+        return bool(mine.update(**fields)) and following is not None
+    if outcome.how is How.WAIT:
+        attempts = {} if outcome.passing else {"attempts": 0}
+        mine.update(status=BatchStatus.RUNNING, reason=outcome.reason[:600], due_at=outcome.due_at, **attempts)
+        return outcome.due_at is not None and outcome.due_at <= now
+    stop_batch(batch, outcome.reason)
+    return False
+
+
+def stop_batch(batch: Batch, reason: str) -> None:
+    """Stop a batch with a reason; a person solves it and presses retry."""
+    Batch.objects.filter(pk=batch.pk, closed_at=None).update(
+        status=BatchStatus.STOPPED, reason=reason[:600], reached=F("goal"), changed_at=clock.now()
+    )
+    note(
+        batch,
+        Step(batch.step),
+        Found("stopped", Severity.WARNING, reason, "Solve it, then press “retry failed”.", subject=batch.step),
+    )
+
+
+def _guarded(run: Any, *, attempts: int, what: str) -> Outcome:
+    """Run a step; every way it can end becomes an outcome."""
+    try:
+        outcome: Outcome = run()
+    except errors.ProviderError as error:
+        return outcomes.after_error(error, attempts=attempts)
+    except Exception as error:
+        logger.exception("step failed", extra={"subject": what})
+        return outcomes.failed(OUR_FAULT.format(error=type(error).__name__), ErrorKind.OURS)
+    return outcome
+
+
+def _rest(batch: Batch, mine: QuerySet[Batch]) -> bool:
+    """Everything up to the goal is done: wait for the next press."""
+    mine.filter(goal=batch.goal).update(
+        status=BatchStatus.WAITING, reached=F("goal"), reason=AT_REST.format(goal=batch.get_goal_display())
+    )
+    return False
+
+
+def _follow_items(batch: Batch, mine: QuerySet[Batch]) -> bool:
+    """Set the batch's step to that of its slowest item; when all have ended, clean up comes next."""
+    items = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
+    order = Case(*[When(step=step, then=Value(position(step))) for step in FORWARD], default=Value(0))
+    slowest = items.filter(status__in=ItemStatus.active()).aggregate(place=Min(order))["place"]
+    if slowest is None:
+        mine.update(step=Step.CLEAN_UP, changed_at=clock.now())
+        return True
+    mine.exclude(step=FORWARD[slowest]).update(step=FORWARD[slowest])
+    moving = items.filter(status__in=ItemStatus.active(), step__in=[s for s in FORWARD if allows(batch.goal, s)])
+    if not moving.exists():
+        return _rest(batch, mine)
+    mine.exclude(status=BatchStatus.RUNNING).update(status=BatchStatus.RUNNING, reason="")
+    return False
+
+
+def next_due(batch: Batch) -> datetime | None:
+    """Return the earliest domain time at which an item of a batch wants to be looked at; None: never by itself."""
+    steps = [step for step in FORWARD if allows(batch.goal, step)]
+    waiting = Item.objects.filter(
+        batch=batch, kind=Item.Kind.CONNECTION, status__in=ItemStatus.active(), step__in=steps
+    )
+    found: datetime | None = waiting.aggregate(at=Min("due_at"))["at"]
+    return found
+
+

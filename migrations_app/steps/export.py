@@ -1,0 +1,156 @@
+"""Export: read the source whole, and know of each calendar what will become of it.
+
+1. Sweep the source's calendars (credentials are kept, encrypted, until the batch is closed), events and scheduled
+   bots, and the target's events; each sweep goes on where it stopped.
+2. Learn the pattern of the deduplication keys, then form the assignments: what must be covered exactly once.
+3. Make one item for each chosen calendar; those that cannot be moved say why and stay in the source.
+4. Take the first reading of the ledger; from now on both workspaces' changes are read again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db.models import Min, Q
+
+from calendars import assignments, sync
+from calendars.models import Assignment, Bot, Calendar, Connection, Event, Sweep, Workspace
+from calendars.scheduling.bot_config import bound_parts
+from migrations_app import coverage, inventory
+from migrations_app.findings import Found, renew
+from migrations_app.itineraries import Step
+from migrations_app.models import Batch, CoverageReading, ErrorKind, Item, ItemStatus, Severity
+from migrations_app.outcomes import DONE, Outcome, wait
+from recallops import clock
+
+READING = "reading {kind} of {workspace}: {rows} so far"
+STANDALONE = "{count} scheduled bot(s) in the source belong to no calendar event; this batch does not move them."
+STANDALONE_REMEDY = "The application that made them makes them again in the target."
+BOUND = "The bots' configuration names something of the source: {part}"
+BOUND_REMEDY = "Add a rewrite on the hand-over (old text, new text), or accept that it is copied (a login group: left out)."
+SHARED = "{count} meeting(s) are shared with calendars that do not move; they stay in the source until those can go."
+KEYS = "The deduplication keys follow the pattern {pattern}."
+NO_PATTERN = "The deduplication keys follow no pattern; they are carried over to the letter, events that share a bot stay together."
+
+
+def run(batch: Batch) -> Outcome:
+    """Read everything, form the assignments, make the items."""
+    for workspace, kind in (
+        (batch.source, Sweep.Kind.CALENDARS),
+        (batch.source, Sweep.Kind.EVENTS),
+        (batch.source, Sweep.Kind.BOTS),
+        (batch.target, Sweep.Kind.EVENTS),
+        (batch.target, Sweep.Kind.BOTS),
+    ):
+        if not _swept(batch, workspace, kind):
+            sweep = sync.open_sweep(workspace, kind)
+            if not sync.run_sweep(sweep):
+                said = READING.format(kind=sweep.get_kind_display(), workspace=workspace, rows=sweep.rows)
+                return wait(said, clock.now())
+    if not batch.source.key_template:
+        assignments.learn_keys(batch.source)
+    _make_rewrites(batch)
+    _make_items(batch)
+    assignments.form(batch.source)
+    assignments.form(batch.target)
+    _note_nearest(batch)
+    coverage.read(batch, CoverageReading.Moment.BEFORE)
+    for workspace in (batch.source, batch.target):
+        mark = Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.EVENTS).order_by("-pk")[0].mark
+        sync.watch(workspace, from_mark=mark)
+    renew(batch, Step.EXPORT, _checks(batch))
+    return DONE
+
+
+def _swept(batch: Batch, workspace: Workspace, kind: Sweep.Kind) -> bool:
+    done = Sweep.objects.filter(workspace=workspace, kind=kind, begun_at__gte=batch.started_at)
+    return done.exclude(finished_at=None).exists()
+
+
+def _make_rewrites(batch: Batch) -> None:
+    """By default the source region's code inside addresses becomes the target's; staff may say otherwise."""
+    handover = batch.handover
+    codes = {batch.source.region.code: batch.target.region.code}
+    if not handover.rewrites and batch.source.region_id != batch.target.region_id:
+        type(handover).objects.filter(pk=handover.pk, rewrites={}).update(rewrites=codes)
+        handover.rewrites = codes
+
+
+def _make_items(batch: Batch) -> None:
+    taken = set(Item.objects.filter(open=True).exclude(batch=batch).values_list("connection", flat=True))
+    items = []
+    for connection in inventory.chosen(batch):
+        if connection.pk in taken:
+            continue
+        reason, remedy = inventory.why_not_movable(connection)
+        items.append(
+            Item(
+                batch=batch,
+                source_id=connection.remote_id,
+                title=connection.calendar.email,
+                connection=connection,
+                status=ItemStatus.USER if reason else ItemStatus.READY,
+                reason=f"{reason} {remedy}".strip()[:600],
+                error_kind=_whose_turn(connection) if reason else ErrorKind.NONE,
+            )
+        )
+    Item.objects.bulk_create(items, ignore_conflicts=True)
+    mine = Item.objects.filter(batch=batch, open=True).values("connection__calendar")
+    Calendar.objects.filter(pk__in=mine, handover=None).update(handover=batch.handover)
+
+
+def _whose_turn(connection: Connection) -> ErrorKind:
+    if connection.status == "connected" and connection.has_token and not connection.has_secret:
+        return ErrorKind.CONFIGURATION
+    return ErrorKind.CUSTOMER
+
+
+def _note_nearest(batch: Batch) -> None:
+    """Write down each item's nearest wanted meeting: the nearest is served first."""
+    coming = Q(connection__calendar__occurrences__assignment__start__gt=clock.now())
+    found = (
+        Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
+        .annotate(first=Min("connection__calendar__occurrences__assignment__start", filter=coming))
+        .exclude(first=None)
+    )
+    items = [Item(pk=pk, nearest=first) for pk, first in found.values_list("pk", "first")]
+    Item.objects.bulk_update(items, ["nearest"], batch_size=500)
+
+
+def _checks(batch: Batch) -> Iterator[Found]:
+    if batch.source.key_template:
+        yield Found("keys", Severity.INFO, KEYS.format(pattern=batch.source.key_template))
+    else:
+        yield Found("keys", Severity.INFO, NO_PATTERN)
+    linked = {
+        entry["bot_id"]
+        for bots in Event.objects.filter(workspace=batch.source, end__gt=clock.now())
+        .exclude(bots=[])
+        .values_list("bots", flat=True)
+        .iterator(chunk_size=2000)
+        for entry in bots
+    }
+    scheduled = Bot.objects.filter(workspace=batch.source, terminal=False, join_at__gt=clock.now())
+    loose = sum(1 for pk in scheduled.values_list("remote_id", flat=True).iterator() if pk not in linked)
+    if loose:
+        yield Found("standalone", Severity.WARNING, STANDALONE.format(count=loose), STANDALONE_REMEDY)
+    parts: set[str] = set()
+    for config in scheduled.exclude(config=None).values_list("config", flat=True).iterator(chunk_size=500):
+        parts |= bound_parts(config, rewrites=batch.handover.rewrites, source_code=batch.source.region.code)
+    for part in sorted(parts)[:20]:
+        yield Found("bound", Severity.WARNING, BOUND.format(part=part), BOUND_REMEDY, subject=part)
+    staying = Assignment.objects.filter(
+        occurrences__calendar__handover=batch.handover, over=False, start__gt=clock.now()
+    ).filter(
+        Q(occurrences__calendar__connections__items__batch=batch)
+        & Q(occurrences__calendar__connections__items__status=ItemStatus.USER)
+    )
+    moving = Assignment.objects.filter(
+        pk__in=staying.values("pk"),
+        occurrences__calendar__connections__items__status=ItemStatus.READY,
+        occurrences__calendar__connections__items__batch=batch,
+    ).distinct()
+    if count := moving.count():
+        yield Found("shared", Severity.WARNING, SHARED.format(count=count))
+
+

@@ -1,0 +1,182 @@
+"""Verify: what stands in the target is the same calendar, and it shows the same events.
+
+1. The provider says *connected*, and for the same account; its word is read for all calendars in one list.
+2. Every coming event of the source has its partner in the target, field by field the same.
+3. What differs is a finding; an event that one region does not show after a while neither blocks nor is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from calendars import assignments, sync
+from calendars.models import Connection, Event, IdMapping, Occurrence, Sweep, Workspace
+from migrations_app.findings import Found, gone, note
+from migrations_app.itineraries import Step
+from migrations_app.models import ErrorKind, Item, Severity
+from migrations_app.outcomes import DONE, Outcome, failed, user, wait
+from recallops import clock
+
+LOOK_EVERY = timedelta(seconds=20)
+LONGEST_CONNECT = timedelta(minutes=30)
+LONGEST_MISSING = timedelta(minutes=15)
+
+CONNECTING = "The target is still connecting it."
+NEVER = "The target has been connecting it for more than {minutes} minutes."
+REFUSED = "The target could not connect it: its user must connect it again."
+OTHER = "The target connected another account ({found}); expected {expected}."
+DELETED = "Somebody deleted it in the target; press retry to make it again."
+MISSING = "{count} event(s) are not in the target yet."
+MISSING_FOR_GOOD = "{count} coming event(s) of {calendar} are shown by the source only, for example {example}."
+MISSING_REMEDY = "Their meetings stay with the source. Check the calendar in the target."
+DIFFER = "{count} event(s) of {calendar} differ between the regions in: {fields}."
+DIFFER_REMEDY = "The next change of the event brings both together; the start and link of the owner's region count."
+
+COMPARED = ("start", "end", "url", "meeting_platform", "is_deleted")
+
+
+def run(item: Item) -> Outcome:
+    """Compare the calendar in both regions."""
+    source, target = item.connection, item.target_connection
+    if source is None or target is None:
+        raise ValueError("an item to verify has a connection on both sides")
+    if (not_yet := _connected(item, target)) is not None:
+        return not_yet
+    partners, missing = _match(source, target)
+    if missing:
+        since = clock.now() - _connected_since(target)
+        if since < LONGEST_MISSING:
+            _hasten(item.batch.target)
+            return wait(MISSING.format(count=len(missing)), clock.now() + LOOK_EVERY)
+        example = f"{missing[0].start:%Y-%m-%d %H:%M}"
+        sentence = MISSING_FOR_GOOD.format(count=len(missing), calendar=item, example=example)
+        note(item.batch, Step.VERIFY, Found("missing", Severity.WARNING, sentence, MISSING_REMEDY, item=item))
+    else:
+        gone(item.batch, "missing", item=item)
+    _note_differences(item, partners)
+    _map_events(item, partners)
+    return DONE
+
+
+def _connected(item: Item, target: Connection) -> Outcome | None:
+    """Return why to wait or stop; None when it is connected as the same account."""
+    now = clock.now()
+    if target.status == "deleted":
+        return failed(DELETED)
+    if target.status == "connected" and target.platform_email:
+        found, expected = target.platform_email.lower(), item.connection.calendar.email if item.connection else ""
+        if found != expected:
+            return failed(OTHER.format(found=found, expected=expected), ErrorKind.CUSTOMER)
+        return None
+    if target.status == "disconnected":
+        return user(REFUSED)
+    if now - _made_at(target) > LONGEST_CONNECT:
+        return failed(NEVER.format(minutes=LONGEST_CONNECT // timedelta(minutes=1)), ErrorKind.TEMPORARY)
+    _reread_connections(item.batch.target)
+    return wait(CONNECTING, now + LOOK_EVERY)
+
+
+def _made_at(target: Connection) -> datetime:
+    changes = [change["created_at"] for change in target.status_changes if change.get("created_at")]
+    return min((datetime.fromisoformat(text) for text in changes), default=clock.now())
+
+
+def _connected_since(target: Connection) -> datetime:
+    changes = [c["created_at"] for c in target.status_changes if c["status"] == "connected" and c.get("created_at")]
+    return max((datetime.fromisoformat(text) for text in changes), default=clock.now())
+
+
+def _reread_connections(workspace: Workspace) -> None:
+    """Read the list of calendars again unless somebody did so just now: one list serves all that wait."""
+    fresh = Sweep.objects.filter(
+        workspace=workspace, kind=Sweep.Kind.CALENDARS, begun_at__gte=clock.now() - LOOK_EVERY / 2
+    )
+    if not fresh.exists():
+        sync.run_sweep(sync.open_sweep(workspace, Sweep.Kind.CALENDARS))
+
+
+def _hasten(workspace: Workspace) -> None:
+    """Let the next read of the changes come soon; one serves all that wait."""
+    now = clock.now()
+    Workspace.objects.filter(pk=workspace.pk, sweep_due_at__gt=now + LOOK_EVERY / 2).update(sweep_due_at=now)
+
+
+def _match(source: Connection, target: Connection) -> tuple[list[tuple[Event, Event]], list[Event]]:
+    """Pair the coming events of both sides; return the pairs and the source's events without a partner.
+
+    Partners are copies of one occurrence (same platform id). Where a platform gives another id in each region, one
+    candidate with the same iCal id and start on each side is the partner.
+    """
+    now = clock.now()
+    window = {"end__gt": now, "start__lt": now + sync.AHEAD - timedelta(hours=1)}
+    ours = list(Event.objects.filter(connection=source, is_deleted=False, **window).select_related("occurrence"))
+    theirs = list(Event.objects.filter(connection=target, **window).select_related("occurrence"))
+    by_occurrence = {event.occurrence_id: event for event in theirs}
+    pairs = [(event, by_occurrence[event.occurrence_id]) for event in ours if event.occurrence_id in by_occurrence]
+    alone = [event for event in ours if event.occurrence_id not in by_occurrence]
+    if not alone:
+        return pairs, []
+    paired = {event.occurrence_id for _, event in pairs}
+    free = [event for event in theirs if event.occurrence_id not in paired and not event.is_deleted]
+    missing = []
+    for event in alone:
+        key = (event.occurrence.ical_uid, event.start)
+        here = [one for one in alone if (one.occurrence.ical_uid, one.start) == key]
+        there = [one for one in free if (one.occurrence.ical_uid, one.start) == key]
+        if event.occurrence.ical_uid and len(here) == len(there) == 1:
+            _join_occurrences(event, there[0])
+            pairs.append((event, there[0]))
+        else:
+            missing.append(event)
+    return pairs, missing
+
+
+def _join_occurrences(ours: Event, theirs: Event) -> None:
+    """Let a target's event be a copy of the source's occurrence."""
+    orphan = theirs.occurrence_id
+    Event.objects.filter(pk=theirs.pk).update(occurrence=ours.occurrence)
+    theirs.occurrence = ours.occurrence
+    if not Event.objects.filter(occurrence=orphan).exists():
+        Occurrence.objects.filter(pk=orphan).delete()
+    if ours.occurrence.assignment_id:
+        assignments.wake([ours.occurrence.assignment_id])
+
+
+def _note_differences(item: Item, pairs: list[tuple[Event, Event]]) -> None:
+    fields: set[str] = set()
+    count = 0
+    for ours, theirs in pairs:
+        differing = set(_differences(ours, theirs))
+        fields |= differing
+        count += bool(differing)
+    if not count:
+        gone(item.batch, "differ", item=item)
+        return
+    sentence = DIFFER.format(count=count, calendar=item, fields=", ".join(sorted(fields)))
+    note(item.batch, Step.VERIFY, Found("differ", Severity.WARNING, sentence, DIFFER_REMEDY, item=item))
+
+
+def _differences(ours: Event, theirs: Event) -> Iterator[str]:
+    for name in COMPARED:
+        if getattr(ours, name) != getattr(theirs, name):
+            yield name
+    if ours.raw != theirs.raw:
+        keys = set(ours.raw) | set(theirs.raw)
+        yield from (f"raw.{key}"[:60] for key in keys if ours.raw.get(key) != theirs.raw.get(key))
+
+
+def _map_events(item: Item, pairs: list[tuple[Event, Event]]) -> None:
+    IdMapping.objects.bulk_create(
+        [
+            IdMapping(
+                kind="event",
+                source=item.batch.source,
+                source_remote_id=ours.remote_id,
+                target=item.batch.target,
+                target_remote_id=theirs.remote_id,
+            )
+            for ours, theirs in pairs
+        ],
+        ignore_conflicts=True,
+    )
