@@ -82,10 +82,6 @@ def _made(load: Load) -> int:
     return load.calendars - load.adopted
 
 
-def _canaries(load: Load) -> int:
-    return min(load.canaries, load.calendars)
-
-
 # A sweep reads the workspace a page of events at a time, or the calendars of the batch one by one if that is less.
 ROWS: tuple[Row, ...] = (
     Row(Step.PREFLIGHT, SOURCE, LIST_BOTS, "1", lambda load: 1),
@@ -119,8 +115,8 @@ ROWS: tuple[Row, ...] = (
     Row(Step.DELETE_OLD, SOURCE, LIST_BOTS, "1", lambda load: 1),
     Row(Step.DELETE_OLD, SOURCE, LIST_EVENTS, "1 a calendar", lambda load: load.calendars),
     Row(Step.DELETE_OLD, SOURCE, DELETE_CALENDAR, "1 a calendar", lambda load: load.calendars),
-    Row(Step.DELETE_OLD, TARGET, GET_CALENDAR, "1 a canary", _canaries),
-    Row(Step.DELETE_OLD, TARGET, ACCESS_TOKEN, "1 a canary", _canaries),
+    Row(Step.DELETE_OLD, TARGET, GET_CALENDAR, "1 a canary", lambda load: load.canaries),
+    Row(Step.DELETE_OLD, TARGET, ACCESS_TOKEN, "1 a canary", lambda load: load.canaries),
     Row(Step.CLEAN_UP, SOURCE, LIST_CALENDARS, "1", lambda load: 1),
     Row(Step.CLEAN_UP, SOURCE, LIST_BOTS, "1", lambda load: 1),
     Row(Step.CLEAN_UP, TARGET, LIST_BOTS, "pages of bots", lambda load: _pages(len(load.starts))),

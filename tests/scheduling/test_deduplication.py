@@ -108,6 +108,20 @@ def test_one_key_in_a_hundred_may_differ_and_no_more() -> None:
     strange = [KeySample("old", s.start, s.url, s.email, s.event_id) for s in samples[:3]]
     assert infer_template(strange[:2] + samples[2:]) == USUAL
     assert infer_template(strange[:3] + samples[3:]) is None
+    assert infer_template(strange[:1] + samples[1:10], share=0.9) == USUAL
+    assert infer_template(strange[:2] + samples[2:10], share=0.9) is None
+
+
+def test_of_two_readings_the_one_that_reproduces_more_keys_is_taken() -> None:
+    event: Any = {"start": MONDAY, "url": ROOM, "email": "bob@other.com", "event_id": EVENT}
+    acme = samples_of(USUAL + "-firm0.com", 199, domains=1)
+    other = KeySample(key=render(USUAL + "-firm0.com", **event), **event)
+    assert infer_template([*acme, other]) == USUAL + "-firm0.com"
+
+
+def test_a_part_that_begins_another_is_told_from_it() -> None:
+    sample = KeySample(f"ann@acme.com-{ROOM}-ann", MONDAY, ROOM, "ann@acme.com", "ann")
+    assert infer_template([sample]) == "{email}-{url}-{event_id}"
 
 
 def test_a_single_plain_key_is_enough() -> None:
