@@ -77,6 +77,8 @@ class Bots(State):
                 event = self.events[event_id]
                 event.bots = [entry for entry in event.bots if entry.bot_id != bot_id]
                 event.text = None
+        if bot.attendance is not None and bot.live:
+            self.world.attendance[bot.attendance].left_at = self.world.now()
         self._discard(bot)
 
     def bot(self, bot_id: str) -> Bot:

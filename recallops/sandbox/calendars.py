@@ -79,6 +79,7 @@ class Calendars(Events):
         values = _checked(fields)
         for name, value in values.items():
             setattr(calendar, name, value)
+        calendar.hide_token = calendar.hide_token and "refresh_token" not in values
         calendar.updated_at = self.world.now()
         if _OPENS & values.keys() or (not fields and calendar.status == "disconnected"):
             self.world.timers.cancel(calendar.connecting)
