@@ -341,7 +341,7 @@ def _pool(base_url: str) -> httpx.HTTPTransport:
 
 
 def close_pools() -> None:
-    """Close the kept connections of this process. Clients made before must not be used afterwards."""
+    """Close the kept connections of this process. Clients open others when they are used again."""
     with _pools_lock:
         for pool in _pools.values():
             pool.close()

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlencode
 
 from calendars.providers import errors
 from calendars.providers.cursor import next_query
@@ -35,6 +33,7 @@ from calendars.providers.recall_endpoints import (
     UPDATE_BOT,
     UPDATE_CALENDAR,
 )
+from calendars.providers.recall_paths import bot_path, calendar_path, event_path, query_of, text_of
 from calendars.providers.recall_values import (
     AccessToken,
     BotEntry,
@@ -55,6 +54,7 @@ from recallops import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from calendars.providers.calls import Answer, CallRecord, RateBudget, Timeouts
     from calendars.providers.http import Transport
@@ -74,7 +74,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _KEY = re.compile(r"[!-~]{1,500}")
 
 
@@ -173,7 +172,7 @@ class RecallClient:
 
     def get_calendar(self, calendar_id: str) -> Reading[RecallCalendar]:
         """Read one calendar."""
-        return _reading(self._http.call("GET", _calendar(calendar_id), endpoint=GET_CALENDAR), parse_calendar)
+        return _reading(self._http.call("GET", calendar_path(calendar_id), endpoint=GET_CALENDAR), parse_calendar)
 
     def create_calendar(
         self,
@@ -212,17 +211,17 @@ class RecallClient:
     ) -> RecallCalendar:
         """Change fields of a calendar. With no fields at all, Recall tries to connect a disconnected calendar again."""
         answer = self._http.call(
-            "PATCH", _calendar(calendar_id), endpoint=UPDATE_CALENDAR, body=fields, idempotency_key=idempotency_key
+            "PATCH", calendar_path(calendar_id), endpoint=UPDATE_CALENDAR, body=fields, idempotency_key=idempotency_key
         )
         return _written(answer, parse_calendar)
 
     def delete_calendar(self, calendar_id: str) -> None:
         """Delete a calendar, its events and all its future bots, at once."""
-        self._http.call("DELETE", _calendar(calendar_id), endpoint=DELETE_CALENDAR, empty_ok=True)
+        self._http.call("DELETE", calendar_path(calendar_id), endpoint=DELETE_CALENDAR, empty_ok=True)
 
     def access_token(self, calendar_id: str) -> AccessToken:
         """Have Recall mint an access token: proof that the grant works. CredentialRefused: they must reconnect."""
-        answer = self._http.call("POST", f"{_calendar(calendar_id)}access-token/", endpoint=ACCESS_TOKEN)
+        answer = self._http.call("POST", f"{calendar_path(calendar_id)}access-token/", endpoint=ACCESS_TOKEN)
         return _written(answer, parse_access_token)
 
     # -- calendar events
@@ -257,7 +256,7 @@ class RecallClient:
 
     def get_event(self, event_id: str) -> Reading[RecallEvent]:
         """Read one event with its bots."""
-        return _reading(self._http.call("GET", _event(event_id), endpoint=GET_EVENT), parse_event)
+        return _reading(self._http.call("GET", event_path(event_id), endpoint=GET_EVENT), parse_event)
 
     def add_bot(
         self, event_id: str, *, deduplication_key: str, bot_config: Mapping[str, Any], idempotency_key: str
@@ -265,7 +264,7 @@ class RecallClient:
         """Schedule a bot for an event, or replace the whole configuration of the one it has. Returns the event."""
         answer = self._http.call(
             "POST",
-            f"{_event(event_id)}bot/",
+            f"{event_path(event_id)}bot/",
             endpoint=ADD_BOT,
             body={"deduplication_key": deduplication_key, "bot_config": bot_config},
             idempotency_key=idempotency_key,
@@ -274,7 +273,7 @@ class RecallClient:
 
     def remove_bot(self, event_id: str) -> RecallEvent:
         """Take the bot off an event; it is deleted when no other event has it. May be repeated. Returns the event."""
-        return _written(self._http.call("DELETE", f"{_event(event_id)}bot/", endpoint=REMOVE_BOT), parse_event)
+        return _written(self._http.call("DELETE", f"{event_path(event_id)}bot/", endpoint=REMOVE_BOT), parse_event)
 
     # -- bots
 
@@ -309,7 +308,7 @@ class RecallClient:
 
     def get_bot(self, bot_id: str) -> Reading[RecallBot]:
         """Read one bot."""
-        return _reading(self._http.call("GET", _bot(bot_id), endpoint=GET_BOT), parse_bot)
+        return _reading(self._http.call("GET", bot_path(bot_id), endpoint=GET_BOT), parse_bot)
 
     def create_bot(
         self,
@@ -322,7 +321,7 @@ class RecallClient:
         """Make a stand-alone bot, without a calendar event."""
         body = {**(bot_config or {}), "meeting_url": meeting_url}
         if join_at is not None:
-            body["join_at"] = _text(join_at)
+            body["join_at"] = text_of(join_at)
         answer = self._http.call(
             "POST", "/api/v1/bot/", endpoint=CREATE_BOT, body=body, idempotency_key=idempotency_key
         )
@@ -331,25 +330,25 @@ class RecallClient:
     def update_bot(self, bot_id: str, *, fields: Mapping[str, Any], idempotency_key: str | None = None) -> RecallBot:
         """Change a stand-alone scheduled bot. A bot of a calendar event is changed by `add_bot` only."""
         answer = self._http.call(
-            "PATCH", _bot(bot_id), endpoint=UPDATE_BOT, body=fields, idempotency_key=idempotency_key
+            "PATCH", bot_path(bot_id), endpoint=UPDATE_BOT, body=fields, idempotency_key=idempotency_key
         )
         return _written(answer, parse_bot)
 
     def delete_bot(self, bot_id: str) -> None:
         """Delete a scheduled bot. BotAlreadyJoined when it is too late for that."""
-        self._http.call("DELETE", _bot(bot_id), endpoint=DELETE_BOT, empty_ok=True)
+        self._http.call("DELETE", bot_path(bot_id), endpoint=DELETE_BOT, empty_ok=True)
 
     def leave_call(self, bot_id: str) -> None:
         """Ask a bot to leave its meeting. What it recorded stays."""
-        self._http.call("POST", f"{_bot(bot_id)}leave_call/", endpoint=LEAVE_CALL, empty_ok=True)
+        self._http.call("POST", f"{bot_path(bot_id)}leave_call/", endpoint=LEAVE_CALL, empty_ok=True)
 
     def delete_media(self, bot_id: str) -> RecallBot:
         """Delete what a bot recorded. Cannot be undone."""
-        return _written(self._http.call("POST", f"{_bot(bot_id)}delete_media/", endpoint=DELETE_MEDIA), parse_bot)
+        return _written(self._http.call("POST", f"{bot_path(bot_id)}delete_media/", endpoint=DELETE_MEDIA), parse_bot)
 
     def screenshots_page(self, bot_id: str, next: str | None = None) -> Page[dict[str, Any]]:
         """Read one page of a bot's screenshots, as they come."""
-        return self._page(LIST_SCREENSHOTS, f"{_bot(bot_id)}screenshots/", next, {}, _as_it_is)
+        return self._page(LIST_SCREENSHOTS, f"{bot_path(bot_id)}screenshots/", next, {}, _as_it_is)
 
     # -- pages
 
@@ -357,7 +356,7 @@ class RecallClient:
         self, endpoint: str, path: str, next: str | None, filters: Mapping[str, Any], parse: Callable[[Any], T]
     ) -> Page[T]:
         if next is None:
-            query = _query(filters)
+            query = query_of(filters)
         else:
             query = next_query(next, base_url=self._http.base_url, path=path, endpoint=endpoint)
         answer = self._http.call("GET", path, endpoint=endpoint, query=query)
@@ -410,42 +409,3 @@ def _as_it_is(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise bad_answer("has something else in place of an object")
     return data
-
-
-def _calendar(calendar_id: str) -> str:
-    return f"/api/v2/calendars/{_fit(calendar_id)}/"
-
-
-def _event(event_id: str) -> str:
-    return f"/api/v2/calendar-events/{_fit(event_id)}/"
-
-
-def _bot(bot_id: str) -> str:
-    return f"/api/v1/bot/{_fit(bot_id)}/"
-
-
-def _fit(remote_id: str) -> str:
-    """An id that can do nothing in a path but name its thing."""
-    if not _ID.fullmatch(remote_id):
-        raise errors.ProviderError("An id that no provider gives was to be called.", kind=errors.ErrorKind.OURS)
-    return remote_id
-
-
-def _query(filters: Mapping[str, Any]) -> str:
-    pairs: list[tuple[str, str]] = []
-    for name, value in filters.items():
-        if value is None:
-            continue
-        for one in value if isinstance(value, list | tuple) else [value]:
-            pairs.append((name, _text(one)))
-    return urlencode(pairs)
-
-
-def _text(value: str | bool | datetime) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value
-    if value.tzinfo is None:
-        raise ValueError("a time without a zone")
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
