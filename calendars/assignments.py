@@ -212,9 +212,12 @@ def _key(workspace: Workspace, occurrence: Occurrence, event: Event, left: Assig
     scheme = workspace.dedup_scheme
     if scheme == DedupScheme.AS_FOUND:
         scheme = DedupScheme.NONE if occurrence.scope else DedupScheme.ALL
-    return deduplication.recommended_key(
-        scheme, start=event.start, url=event.url, email=occurrence.calendar.email, event_id=event.remote_id
-    )
+    try:
+        return deduplication.recommended_key(
+            scheme, start=event.start, url=event.url, email=occurrence.calendar.email, event_id=event.remote_id
+        )
+    except ValueError:  # a link so long that no key holds it; any text that is this meeting's alone will do
+        return identity(event.start, event.url, occurrence.scope)
 
 
 def identity(start: datetime, url: str, scope: str) -> str:

@@ -61,7 +61,7 @@ def calendars(workspace: Workspace, items: Sequence[RecallCalendar], *, begun_at
         known = {
             row.remote_id: row
             for row in Connection.objects.select_for_update(of=("self",))
-            .select_related("calendar")
+            .select_related("calendar", "workspace")
             .filter(workspace=workspace, remote_id__in=[item.id for item in items])
             .order_by("pk")
         }
@@ -83,8 +83,8 @@ def _store_connection(connection: Connection, item: RecallCalendar, begun_at: da
         "platform_email": storable(item.platform_email or "")[:320],
         "oauth_email": storable(item.oauth_email or "")[:320],
         "oauth_client_id": storable(item.oauth_client_id or ""),
-        "oauth_client_secret": storable(item.oauth_client_secret or ""),
-        "refresh_token": storable(item.oauth_refresh_token or ""),
+        "has_secret": bool(item.oauth_client_secret),
+        "has_token": bool(item.oauth_refresh_token),
         "webhook_url": storable(item.webhook_url or ""),
         "metadata": storable(item.metadata),
         "status_changes": [
@@ -94,6 +94,9 @@ def _store_connection(connection: Connection, item: RecallCalendar, begun_at: da
         "extra": storable(item.extra),
         "read_begun_at": begun_at,
     }
+    if connection.workspace.holds_credentials:
+        fields["oauth_client_secret"] = storable(item.oauth_client_secret or "")
+        fields["refresh_token"] = storable(item.oauth_refresh_token or "")
     for name, value in fields.items():
         setattr(connection, name, value)
     if connection.pk is None:
@@ -135,6 +138,7 @@ def connection_gone(connection: Connection) -> None:
         status=ConnectionStatus.DELETED, deleted_at=now, read_begun_at=now
     )
     Event.objects.filter(connection=connection).update(is_deleted=True, bots=[], digest="", read_begun_at=now)
+    connection.status = ConnectionStatus.DELETED
     assignments.touch_connection(connection)
 
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Case, F, Min, Q, Value, When
 
 from calendars.leases import Lease
-
 from calendars.providers import errors
 from migrations_app import outcomes
 from migrations_app.findings import Found, note
@@ -28,8 +27,6 @@ from migrations_app.steps import BATCH_STEPS, ITEM_STEPS
 from recallops import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from django.db.models import QuerySet
 
 logger = logging.getLogger("recallops.engine")
@@ -173,5 +170,3 @@ def next_due(batch: Batch) -> datetime | None:
     )
     found: datetime | None = waiting.aggregate(at=Min("due_at"))["at"]
     return found
-
-

@@ -92,9 +92,7 @@ def limits(batch: Batch) -> Mapping[str, Limits]:
 
 def _limits(workspace: Workspace) -> Limits:
     budgets = RateBudget.objects.filter(workspace=workspace).values_list("endpoint", "per_minute")
-    return {
-        endpoint: usable(per_minute, reserve_percent=workspace.reserve_percent) for endpoint, per_minute in budgets
-    }
+    return {endpoint: usable(per_minute, reserve_percent=workspace.reserve_percent) for endpoint, per_minute in budgets}
 
 
 def regions(batch: Batch) -> Mapping[str, str]:

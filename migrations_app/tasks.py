@@ -1,16 +1,130 @@
-"""What the queue wakes. A task carries ids and may be lost, doubled or late without harm."""
+"""What the queue wakes for batches: one subject for each batch."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from django.db.models import F, Q, QuerySet
+
+from calendars import assignments, drivers
+from calendars import tasks as calendar_tasks
+from calendars.leases import Lease, free, give_back, take
+from calendars.models import RateBudget
+from migrations_app import engine
+from migrations_app.itineraries import OF_THE_BATCH, Step, allows
+from migrations_app.models import Batch, BatchStatus, Item
+from migrations_app.steps import hand_over
+from recallops import clock
+
+TASK = "migrations_app.tasks.drive"
 
 
 def ring() -> None:
     """Wake drivers for whatever is due."""
+    pump()
+    calendar_tasks.pump()
 
 
 def look_again() -> None:
-    """Wake drivers after a control column changed that assignments depend on."""
+    """Wake the assignments of open batches, after a control column changed that they depend on."""
+    for batch in Batch.objects.filter(closed_at=None).exclude(goal="").select_related("handover"):
+        assignments.touch_handover(batch.handover)
+    ring()
 
 
 def pump() -> int:
-    """Ring for batches and items that are due and have no driver; return how many doorbells were rung."""
-    return 0
+    """Ring for batches that are due and have no driver; return how many doorbells were rung."""
+    return sum(drivers.ring(TASK, batch.slug, slots=batch.drivers) for batch in _due(clock.now()))
+
+
+def moving() -> QuerySet[Batch]:
+    """Return the batches that may go on: allowed further than they have come, not paused, stopped or closed."""
+    open_ones = Batch.objects.filter(closed_at=None, handover__paused=False).exclude(goal="")
+    return open_ones.exclude(reached=F("goal")).exclude(status=BatchStatus.STOPPED)
+
+
+def _due(now: datetime) -> list[Batch]:
+    due = moving().filter(Q(due_at=None) | Q(due_at__lte=now))
+    return [batch for batch in due if batch.step in OF_THE_BATCH or _items_due(batch, now)]
+
+
+def _items_due(batch: Batch, now: datetime) -> bool:
+    if engine.due_items(batch).exists():
+        return True
+    due = engine.next_due(batch)
+    return due is None or due <= now
+
+
+def drive(slug: str, slot: int) -> None:
+    """Work on a batch, in a slot."""
+    drivers.drive(TASK, slug, slot, find_work=partial(find_work, slug), linger=lambda: _active(slug))
+
+
+def find_work(slug: str, room: int) -> list[Callable[[], None]]:
+    """Claim the batch itself when its own step is due, and due items, nearest meeting first."""
+    batch = moving().select_related("source__region", "target__region", "handover").filter(slug=slug).first()
+    if batch is None or (batch.due_at is not None and batch.due_at > clock.now()):
+        return []
+    lease = Lease()
+    if batch.step in OF_THE_BATCH:
+        held = take(Batch.objects.filter(pk=batch.pk), limit=1, lease=lease, order_by=["pk"])
+        return [partial(_advance_batch, batch.pk, lease)] if held else []
+    if (trouble := batch.source.trouble or batch.target.trouble) and not batch.due_at:
+        engine.stop_batch(batch, trouble)
+        return []
+    if allows(batch.goal, Step.HAND_OVER):
+        hand_over.prepare(batch)
+    ids = take(engine.due_items(batch), limit=room, lease=lease, order_by=["nearest", "pk"])
+    if not ids:
+        held = take(Batch.objects.filter(pk=batch.pk), limit=1, lease=lease, order_by=["pk"])
+        if held:
+            _advance_batch(batch.pk, lease)
+        return []
+    return [partial(engine.advance, pk, lease=lease) for pk in ids]
+
+
+def _advance_batch(pk: int, lease: Lease) -> None:
+    try:
+        batch = Batch.objects.select_related("source__region", "target__region", "handover").get(pk=pk)
+        if batch.started_at is None:
+            batch.started_at = clock.now()
+            Batch.objects.filter(pk=pk, started_at=None).update(started_at=batch.started_at, calls_before=calls(batch))
+        engine.advance_batch(batch, lease=lease)
+    finally:
+        give_back(Batch, [pk], lease)
+
+
+def calls(batch: Batch) -> dict[str, int]:
+    """Return the calls made so far in both workspaces, by "workspace endpoint"."""
+    budgets = RateBudget.objects.filter(workspace__in=[batch.source_id, batch.target_id])
+    return {
+        f"{slug} {endpoint}": taken
+        for slug, endpoint, taken in budgets.values_list("workspace__slug", "endpoint", "taken")
+    }
+
+
+def _active(slug: str) -> bool:
+    """A driver of a batch stays awake as long as the batch may go on."""
+    return moving().filter(slug=slug).exists()
+
+
+def next_due() -> datetime | None:
+    """Return the domain time at which the next batch or item is due; now, when one is; None when nothing waits."""
+    moments: list[datetime] = []
+    now = clock.now()
+    for batch in moving():
+        if batch.step in OF_THE_BATCH:
+            moments.append(batch.due_at or now)
+        elif engine.due_items(batch).exists():
+            moments.append(now)
+        else:
+            moments.append(engine.next_due(batch) or now)
+    return min(moments, default=None)
+
+
+def leased() -> bool:
+    """Tell whether anybody works on a batch or an item at this moment."""
+    held = Q(lease_token=None)
+    return Item.objects.exclude(held).exclude(free()).exists() or Batch.objects.exclude(held).exclude(free()).exists()

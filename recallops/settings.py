@@ -85,6 +85,8 @@ if CLOCK_FILE:
 
 # How long a worker may hold an item or an assignment before another may take it, in machine seconds.
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=120)
+# Drivers that may work on one family of workspaces at once, on all machines together.
+DRIVERS = env.int("DRIVERS", default=2)
 DRIVER_THREADS = env.int("DRIVER_THREADS", default=8)
 DRIVER_SECONDS = env.float("DRIVER_SECONDS", default=10.0)
 

@@ -126,6 +126,8 @@ class Connection(models.Model):
     oauth_client_id = models.CharField(max_length=2000, blank=True)
     oauth_client_secret = EncryptedTextField(blank=True)
     refresh_token = EncryptedTextField(blank=True)
+    has_secret = models.BooleanField(default=False, help_text="The provider showed a client secret.")
+    has_token = models.BooleanField(default=False, help_text="The provider showed a refresh token.")
     webhook_url = models.CharField(max_length=2000, blank=True)
     metadata = models.JSONField(null=True)
     status_changes = models.JSONField(default=list)

@@ -69,6 +69,9 @@ class Workspace(models.Model):
     sweep_mark = models.DateTimeField(null=True, editable=False)
     sweep_due_at = models.DateTimeField(null=True, editable=False)
 
+    holds_credentials = models.BooleanField(
+        default=False, editable=False, help_text="Its calendars' credentials are kept while a batch needs them."
+    )
     trouble = models.CharField(
         max_length=600, blank=True, editable=False, help_text="Why nothing can be called here: a refused key."
     )

@@ -27,10 +27,14 @@ READING = "reading {kind} of {workspace}: {rows} so far"
 STANDALONE = "{count} scheduled bot(s) in the source belong to no calendar event; this batch does not move them."
 STANDALONE_REMEDY = "The application that made them makes them again in the target."
 BOUND = "The bots' configuration names something of the source: {part}"
-BOUND_REMEDY = "Add a rewrite on the hand-over (old text, new text), or accept that it is copied (a login group: left out)."
+BOUND_REMEDY = (
+    "Add a rewrite on the hand-over (old text, new text), or accept that it is copied (a login group: left out)."
+)
 SHARED = "{count} meeting(s) are shared with calendars that do not move; they stay in the source until those can go."
 KEYS = "The deduplication keys follow the pattern {pattern}."
-NO_PATTERN = "The deduplication keys follow no pattern; they are carried over to the letter, events that share a bot stay together."
+NO_PATTERN = (
+    "The deduplication keys follow no pattern: they are carried over, and events that share a bot stay together."
+)
 
 
 def run(batch: Batch) -> Outcome:
@@ -152,5 +156,3 @@ def _checks(batch: Batch) -> Iterator[Found]:
     ).distinct()
     if count := moving.count():
         yield Found("shared", Severity.WARNING, SHARED.format(count=count))
-
-

@@ -27,7 +27,9 @@ from recallops import clock
 
 KEY_REFUSED = "The key of {workspace} does not open {region}: {words}"
 KEY_REMEDY = "Check the key and the region on the page of {workspace}, press “test connection”, then retry."
-EXTERNAL = "{workspace} is scheduled by the company's own application; this move needs a workspace that RecallOps manages."
+EXTERNAL = (
+    "{workspace} is scheduled by the company's own application; this move needs a workspace that RecallOps manages."
+)
 EMPTY = "The target is empty."
 ADOPTED = "{count} calendar(s) are in the target already and are adopted, not made a second time."
 OTHERS = "{count} calendar(s) in the target are not part of this batch and stay untouched."
@@ -101,9 +103,7 @@ def _read_next_day(batch: Batch) -> None:
 def _checks(batch: Batch) -> Iterator[Found]:
     for workspace in (batch.source, batch.target):
         if workspace.scheduler != Scheduler.MANAGED:
-            yield Found(
-                "scheduler", Severity.BLOCKING, EXTERNAL.format(workspace=workspace), subject=workspace.slug
-            )
+            yield Found("scheduler", Severity.BLOCKING, EXTERNAL.format(workspace=workspace), subject=workspace.slug)
     connections = list(inventory.chosen(batch))
     if not connections:
         yield Found("nothing", Severity.BLOCKING, NOTHING)

@@ -19,7 +19,9 @@ from migrations_app.models import ErrorKind, Item
 from migrations_app.outcomes import DONE, Outcome, failed, user, wait
 from recallops import clock
 
-TWICE = "It is connected {count} times in the target; which one to use cannot be told. Delete the surplus ones, then retry."
+TWICE = (
+    "It is connected {count} times in the target; which one to use cannot be told. Delete the surplus ones, then retry."
+)
 GONE = "Somebody deleted it in the source before it could be moved."
 LOST = "The answer to its creation was lost; looking in the target before trying again."
 

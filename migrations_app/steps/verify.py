@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from calendars import assignments, sync
 from calendars.models import Connection, Event, IdMapping, Occurrence, Sweep, Workspace
@@ -83,8 +83,9 @@ def _made_at(target: Connection) -> datetime:
 
 
 def _connected_since(target: Connection) -> datetime:
+    """Return when the target connected it; long ago when the provider does not say, so that no wait is endless."""
     changes = [c["created_at"] for c in target.status_changes if c["status"] == "connected" and c.get("created_at")]
-    return max((datetime.fromisoformat(text) for text in changes), default=clock.now())
+    return max((datetime.fromisoformat(text) for text in changes), default=datetime.min.replace(tzinfo=UTC))
 
 
 def _reread_connections(workspace: Workspace) -> None:

@@ -1,0 +1,75 @@
+"""Clean up: leave nothing behind but the record.
+
+1. Take the ledger's last reading.
+2. Wipe the credentials that were kept for the move.
+3. Write down what only a person can do, as a checklist.
+4. Let go: calendars of the batch have no standing order any more, its items are no longer open.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from calendars.models import Calendar, Connection, Workspace
+from calendars.sync import unwatch
+from migrations_app import coverage
+from migrations_app.itineraries import Step
+from migrations_app.models import Batch, CoverageReading, Item, ItemStatus
+from migrations_app.outcomes import DONE, Outcome
+
+CHECKLIST = {
+    "webhooks": "Webhook endpoints in {source}: remove them in the vendor's dashboard, and check those of {target}.",
+    "secrets": "Webhook verification secrets: the application knows those of {target}.",
+    "keys": "API keys of {source}: disable them in the vendor's dashboard once nothing uses them.",
+    "oauth": "OAuth clients at Google and Microsoft: redirect addresses of {target} are allowed.",
+    "credentials": "Bot credentials (Zoom, Teams, Meet logins) and transcription keys are set in {target}.",
+    "recordings": "Recordings of {source} that must be kept are exported; they do not move.",
+    "subscription": "The subscription of {source} is cancelled when everything else is done.",
+}
+
+
+def run(batch: Batch) -> Outcome:
+    """Close the batch."""
+    coverage.read(batch, CoverageReading.Moment.AFTER)
+    with transaction.atomic():
+        _wipe(batch)
+        _make_checklist(batch)
+        mine = Item.objects.filter(batch=batch)
+        Calendar.objects.filter(handover=batch.handover).update(handover=None)
+        Connection.objects.filter(items__in=mine).exclude(status="deleted").update(closing=False)
+        mine.update(open=False)
+    others = Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
+    for workspace in (batch.source, batch.target):
+        if not others.filter(source=workspace).exists() and not others.filter(target=workspace).exists():
+            unwatch(workspace)
+    return DONE
+
+
+def _wipe(batch: Batch) -> None:
+    """Wipe tokens and secrets, unless another open batch still needs those of its source."""
+    Workspace.objects.filter(pk=batch.source_id).exclude(
+        batches_out__in=Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
+    ).update(holds_credentials=False)
+    items = Item.objects.filter(batch=batch)
+    Connection.objects.filter(items__in=items).update(refresh_token="", oauth_client_secret="")
+    Connection.objects.filter(items_as_target__in=items).update(refresh_token="", oauth_client_secret="")
+    if not Batch.objects.filter(closed_at=None, source=batch.source).exclude(pk=batch.pk).exists():
+        Connection.objects.filter(workspace=batch.source).update(refresh_token="", oauth_client_secret="")
+
+
+def _make_checklist(batch: Batch) -> None:
+    Item.objects.bulk_create(
+        [
+            Item(
+                batch=batch,
+                kind=Item.Kind.CHECKLIST,
+                source_id=code,
+                title=text.format(source=batch.source, target=batch.target)[:320],
+                step=Step.CLEAN_UP,
+                status=ItemStatus.USER,
+                reason="Only a person can do this.",
+            )
+            for code, text in CHECKLIST.items()
+        ],
+        ignore_conflicts=True,
+    )

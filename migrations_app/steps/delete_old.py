@@ -1,0 +1,339 @@
+"""Delete old: take the calendar out of the source, when nothing can be lost by it.
+
+1. The goal allows it and the delete was confirmed by typing the batch's name; the soak since its last flip is over.
+2. One calendar for each (platform, OAuth client) goes first: the canary. The others wait until it has passed.
+3. The connection is marked *closing*; `reconcile` takes its bots off first, as far as others hold them.
+4. Gate: full lists of both sides, begun just now, show no bot on it in the source and each of its wanted meetings
+   covered on another calendar; the list of bots (path B) shows the same; none starts soon; no write is open.
+5. Intent, delete, read back: the provider does not know it any more.
+6. The canary is waited for, and passes only when the target minted a token after the delete.
+
+What fails the gate is named, is a finding, and is looked at again: the delete is refused, not forced.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import Max, QuerySet
+
+from calendars import assignments, ingest, sync
+from calendars.models import Assignment, Bot, Connection, Event, Intent, Sweep, Verdict
+from calendars.providers import errors
+from calendars.providers.connect import client_for
+from calendars.scheduling.rows import Loaded, load
+from calendars.scheduling.values import Numbers
+from migrations_app import coverage, inventory
+from migrations_app.findings import Found, gone, note
+from migrations_app.itineraries import Step
+from migrations_app.models import Item, ItemStatus, Severity
+from migrations_app.outcomes import DONE, Outcome, stop, wait
+from recallops import clock
+
+SOAK = "It is left in both regions until {until:%Y-%m-%d %H:%M} UTC, in case something shows up."
+NOT_CONFIRMED = "The delete was not confirmed yet."
+CANARY_FIRST = "Waits for the first calendar of its kind ({canary}) to be deleted without harm."
+CANARY_LOOK = "Deleted as the first of its kind; looked at again {until:%H:%M} UTC."
+CANARY_FAILED = (
+    "After {calendar} was deleted in the source, the target could not use its grant any more: {words} Nothing more is "
+    "deleted; its user must connect it again."
+)
+NO_CANARY = "No calendar of its kind is without a meeting in the next {minutes} minutes; looking again."
+DETACHING = "{count} bot(s) in the source are still on it."
+REFUSED = "Refused: the meeting of {start:%Y-%m-%d %H:%M} UTC at {url} is {verdict}{note}."
+REFUSED_REMEDY = "It is looked at again by itself; if it stays, open the meeting in the ledger."
+NEAR = "Waits: a meeting of it starts at {start:%H:%M} UTC."
+NOT_LISTED = "The list of bots does not show the bot of {start:%Y-%m-%d %H:%M} UTC that its event names; reading it."
+READING = "reading the list of bots in {workspace}"
+LOST = "The answer to the delete was lost; reading before anything else."
+LOOK_AGAIN = timedelta(minutes=1)
+LIST_AGE = timedelta(minutes=10)
+GATE_AGE = timedelta(seconds=60)
+
+
+def run(item: Item) -> Outcome:
+    """Delete the calendar in the source, or say what keeps it."""
+    source, target = item.connection, item.target_connection
+    if source is None or target is None:
+        raise ValueError("an item to delete has a connection on both sides")
+    batch, now = item.batch, clock.now()
+    if item.deleted_at or source.status == "deleted":
+        return _after_delete(item, target)
+    if not batch.delete_confirmed_at:
+        return wait(NOT_CONFIRMED, now + LOOK_AGAIN)
+    if (until := _soak_until(item)) > now:
+        return wait(SOAK.format(until=until), until)
+    if (not_yet := _canary_first(item)) is not None:
+        return not_yet
+    if not source.closing:
+        Connection.objects.filter(pk=source.pk).update(closing=True)
+        assignments.touch_connection(source)
+        source.closing = True
+    if (refusal := _gate(item, source, target)) is not None:
+        return refusal
+    return _delete(item, source)
+
+
+def _soak_until(item: Item) -> datetime:
+    flipped = Assignment.objects.filter(
+        occurrences__calendar=item.connection.calendar_id if item.connection else None, owner=item.batch.target
+    ).aggregate(last=Max("flipped_at"))["last"]
+    soaked: datetime = (flipped or clock.now() - item.batch.soak) + item.batch.soak
+    return soaked
+
+
+# -- the canary
+
+
+def _kind(item: Item) -> dict[str, str]:
+    if item.connection is None:
+        raise ValueError("an item to delete has a connection")
+    return {
+        "connection__calendar__platform": item.connection.calendar.platform,
+        "connection__oauth_client_id": item.connection.oauth_client_id,
+    }
+
+
+def _canary_first(item: Item) -> Outcome | None:
+    """Return why to wait for the canary; None when it has passed or is this very item."""
+    alike = Item.objects.filter(batch=item.batch, kind=Item.Kind.CONNECTION, **_kind(item))
+    canary = alike.filter(canary=True).exclude(status__in=[ItemStatus.FAILED, ItemStatus.USER]).first()
+    if canary is not None:
+        if canary.status == ItemStatus.DONE or canary.pk == item.pk:
+            return None
+        until = max(canary.due_at or clock.now(), clock.now() + LOOK_AGAIN)
+        return wait(CANARY_FIRST.format(canary=canary), until)
+    quiet = clock.now() + item.batch.canary_wait + inventory.numbers(item.batch).near
+    busy = Assignment.objects.filter(
+        occurrences__calendar=item.connection.calendar_id if item.connection else None,
+        over=False,
+        start__lte=quiet,
+        end__gte=clock.now(),
+    )
+    if busy.exists():
+        minutes = (quiet - clock.now()) // timedelta(minutes=1)
+        return wait(NO_CANARY.format(minutes=minutes), clock.now() + LOOK_AGAIN)
+    # one canary of a kind: the constraint is that only one row of the kind carries the mark
+    if not alike.filter(canary=True).exclude(status__in=[ItemStatus.FAILED, ItemStatus.USER]).exists():
+        Item.objects.filter(pk=item.pk).update(canary=True)
+        item.canary = True
+    return None
+
+
+def _after_delete(item: Item, target: Connection) -> Outcome:
+    """The calendar is gone in the source; a canary is looked at once more before it counts."""
+    if item.deleted_at is None:
+        Item.objects.filter(pk=item.pk).update(deleted_at=clock.now())
+        item.deleted_at = clock.now()
+    if not item.canary:
+        return DONE
+    until = item.deleted_at + item.batch.canary_wait
+    if clock.now() < until:
+        return wait(CANARY_LOOK.format(until=until), until)
+    words = _grant_trouble(item, target)
+    if words:
+        sentence = CANARY_FAILED.format(calendar=item, words=words)
+        note(item.batch, Step.DELETE_OLD, Found("canary", Severity.BLOCKING, sentence, item=item))
+        return stop(sentence)
+    kind = Item.objects.filter(batch=item.batch, step=Step.DELETE_OLD, status=ItemStatus.WAITING, **_kind(item))
+    kind.exclude(pk=item.pk).update(due_at=None)
+    return DONE
+
+
+def _grant_trouble(item: Item, target: Connection) -> str:
+    """Say why the target cannot use the grant; empty when it minted a token after the delete.
+
+    `connected` alone proves nothing: it may lag for hours.
+    """
+    client = client_for(item.batch.target)
+    try:
+        reading = client.get_calendar(target.remote_id)
+        if reading.value.status != "connected":
+            return f"The target says {reading.value.status[:40]}."
+        token = client.access_token(target.remote_id)
+    except (errors.CredentialRefused, errors.InvalidRequest, errors.NotFound) as error:
+        return error.sentence
+    if item.deleted_at and token.expires_at and token.expires_at <= item.deleted_at:
+        return "The token it gave out is older than the delete."
+    return ""
+
+
+# -- the gate
+
+
+def _gate(item: Item, source: Connection, target: Connection) -> Outcome | None:
+    """Return why the delete is refused for now; None when nothing can be lost by it."""
+    begun = clock.now()
+    listed = _list_of_bots(item)
+    if isinstance(listed, Outcome):
+        return listed
+    seen = sync.read_connection_events(item.batch.source, source.remote_id)
+    _vanish_unseen(source, seen, begun)
+    seen = sync.read_connection_events(item.batch.target, target.remote_id)
+    _vanish_unseen(target, seen, begun)
+    rows = load(list(_coming(source).values_list("pk", flat=True)))
+    if held := _still_held(source):
+        assignments.wake([one.assignment.pk for one in rows])
+        return wait(DETACHING.format(count=held), clock.now() + LOOK_AGAIN)
+    numbers = inventory.numbers(item.batch)
+    for one in rows:
+        if (refusal := _row_refuses(item, one, listed, numbers)) is not None:
+            return refusal
+    gone(item.batch, "delete_refused", item=item)
+    if clock.now() - begun > GATE_AGE:
+        return wait("The readings took too long; reading again.", clock.now())
+    return None
+
+
+def _list_of_bots(item: Item) -> Sweep | Outcome:
+    """Return a whole list of the target's bots that is fresh enough, reading it if there is none."""
+    now = clock.now()
+    bots = Sweep.objects.filter(workspace=item.batch.target, kind=Sweep.Kind.BOTS)
+    fresh = bots.filter(begun_at__gte=now - LIST_AGE).exclude(finished_at=None).order_by("-begun_at").first()
+    if fresh is not None:
+        return fresh
+    sweep = sync.open_sweep(item.batch.target, Sweep.Kind.BOTS)
+    if now - sweep.begun_at > 3 * LIST_AGE:
+        Sweep.objects.filter(pk=sweep.pk).update(finished_at=now)
+    sync.run_sweep(sweep)
+    return wait(READING.format(workspace=item.batch.target), clock.now() + timedelta(seconds=5))
+
+
+def _vanish_unseen(connection: Connection, seen: set[str], begun: datetime) -> None:
+    """Events that a full list did not show are retrieved: absent is no deletion."""
+    now = clock.now()
+    missing = Event.objects.filter(connection=connection, is_deleted=False, start__gt=now, start__lt=now + sync.AHEAD)
+    wanted = [
+        sync.Wanted(event.pk, event.remote_id, event.start)
+        for event in missing.exclude(remote_id__in=seen).filter(read_begun_at__lt=begun)
+    ]
+    sync.read_events(connection.workspace, wanted)
+
+
+def _coming(source: Connection) -> QuerySet[Assignment]:
+    return Assignment.objects.filter(
+        occurrences__calendar=source.calendar_id, over=False, end__gt=clock.now()
+    ).distinct()
+
+
+def _still_held(source: Connection) -> int:
+    """Count bots that are not over on the calendar's events: scheduled, frozen, in a call, or on a moved event."""
+    events = Event.objects.filter(connection=source).exclude(bots=[]).values_list("bots", "end")
+    entries = [(entry, end) for bots, end in events for entry in bots]
+    over = set(
+        Bot.objects.filter(
+            workspace=source.workspace, terminal=True, remote_id__in=[entry["bot_id"] for entry, _ in entries]
+        ).values_list("remote_id", flat=True)
+    )
+    now = clock.now()
+    return sum(
+        1
+        for entry, end in entries
+        if entry["bot_id"] not in over and (datetime.fromisoformat(entry["start"]) > now or end > now)
+    )
+
+
+def _row_refuses(item: Item, one: Loaded, listed: Sweep, numbers: Numbers) -> Outcome | None:
+    row = coverage.judge(one, numbers=numbers)
+    now = clock.now()
+    if row.verdict in (Verdict.OVER, Verdict.ATTENDED, Verdict.NOT_ATTENDED):
+        return None
+    if not _covered_elsewhere(item, one, row.verdict):
+        sentence = REFUSED.format(
+            start=one.row.start,
+            url=one.row.url[:200],
+            verdict=row.verdict.label,
+            note=f" ({row.note})" if row.note else "",
+        )
+        note(
+            item.batch,
+            Step.DELETE_OLD,
+            Found("delete_refused", Severity.WARNING, sentence, REFUSED_REMEDY, item=item, assignment=one.assignment),
+        )
+        assignments.wake([one.assignment.pk])
+        return wait(sentence, now + LOOK_AGAIN)
+    if one.row.start - now < numbers.near:
+        return wait(NEAR.format(start=one.row.start), max(one.row.end, now + LOOK_AGAIN))
+    if unlisted := coverage.not_listed(row, listed):
+        sync.read_bots(item.batch.target, unlisted)
+        assignments.wake([one.assignment.pk])
+        sentence = NOT_LISTED.format(start=one.row.start)
+        note(
+            item.batch,
+            Step.DELETE_OLD,
+            Found("not_listed", Severity.WARNING, sentence, REFUSED_REMEDY, item=item, assignment=one.assignment),
+        )
+        return wait(sentence, now + LOOK_AGAIN)
+    return None
+
+
+def _covered_elsewhere(item: Item, one: Loaded, said: Verdict) -> bool:
+    """Covered, by a bot that a connected calendar other than this one in the source holds."""
+    if said not in (Verdict.TARGET, Verdict.SOURCE, Verdict.OWNER, Verdict.FROZEN):
+        return False
+    gone_id = item.connection_id
+    return any(
+        entry.start == one.row.start and entry.url == one.row.url and not entry.terminal
+        for side in (one.row.owner, one.row.other)
+        if side is not None
+        for member in side.members
+        if member.connected and not member.closing and one.events[member.event].connection_id != gone_id
+        for entry in member.bots
+    )
+
+
+# -- the delete
+
+
+def _delete(item: Item, source: Connection) -> Outcome:
+    unsure = Intent.objects.filter(
+        connection=source, purpose=Intent.Purpose.DELETE_CALENDAR, state__in=Intent.OPEN
+    ).first()
+    if unsure is not None and not _known(item, source):
+        return _confirm(item, source, unsure)
+    if unsure is not None and clock.now() < unsure.sent_at + item.batch.source.late_commit:
+        return wait(LOST, unsure.sent_at + item.batch.source.late_commit)
+    intent = unsure or Intent.objects.create(
+        workspace=item.batch.source,
+        connection=source,
+        purpose=Intent.Purpose.DELETE_CALENDAR,
+        subject=f"calendar {source.remote_id}",
+        attempt=item.attempts,
+        sent_at=clock.now(),
+        lease_token=item.lease_token,
+    )
+    try:
+        client_for(item.batch.source).delete_calendar(source.remote_id)
+    except errors.NotFound:
+        pass
+    except errors.ProviderError as error:
+        if not error.may_have_happened:
+            Intent.objects.filter(pk=intent.pk).update(
+                state=Intent.State.FAILED, settled_at=clock.now(), outcome=error.sentence[:300]
+            )
+            raise
+        return wait(LOST, clock.now() + item.batch.source.late_commit)
+    Intent.objects.filter(pk=intent.pk).update(state=Intent.State.ANSWERED, answered_at=clock.now())
+    if _known(item, source):
+        return wait("The source still shows it; reading again.", clock.now() + LOOK_AGAIN)
+    return _confirm(item, source, intent)
+
+
+def _known(item: Item, source: Connection) -> bool:
+    try:
+        client_for(item.batch.source).get_calendar(source.remote_id)
+    except errors.NotFound:
+        return False
+    return True
+
+
+def _confirm(item: Item, source: Connection, intent: Intent) -> Outcome:
+    Intent.objects.filter(pk=intent.pk).update(
+        state=Intent.State.CONFIRMED, settled_at=clock.now(), outcome="read back: it is gone"
+    )
+    Item.objects.filter(pk=item.pk).update(deleted_at=clock.now())
+    item.deleted_at = clock.now()
+    ingest.connection_gone(source)
+    if item.target_connection is None:
+        raise ValueError("an item to delete has a connection on both sides")
+    return _after_delete(item, item.target_connection)

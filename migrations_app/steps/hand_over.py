@@ -1,0 +1,143 @@
+"""Hand over: wait until nothing of this calendar hangs on the source any more.
+
+The batch only says where assignments should be; `reconcile` moves them. A calendar has handed over when each of its
+coming meetings
+
+- is owned by the target, and the source's bot is gone, or
+- stays in the source for good because another calendar of the same meeting cannot move, and hangs on that one, or
+- is over. What starts before the cut line, or too near it, stays with the source to its end.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+
+from calendars import assignments
+from calendars.models import Assignment, AuditEntry, Handover, RateBudget
+from calendars.providers.recall_endpoints import ADD_BOT
+from calendars.scheduling.rows import Loaded, load
+from migrations_app import coverage, inventory, planner
+from migrations_app.findings import Found, note
+from migrations_app.itineraries import Step
+from migrations_app.models import Batch, CoverageReading, Item, Severity
+from migrations_app.outcomes import DONE, Outcome, wait
+from recallops import clock
+
+MOVING = "{count} meeting(s) are being handed over."
+STAYING = "{count} meeting(s) stay with the source to their end; the last one ends {end:%Y-%m-%d %H:%M} UTC."
+LINE_PROPOSED = (
+    "Meetings that start from {at:%Y-%m-%d %H:%M} UTC on go to the target ({near} start near the freeze there)."
+)
+LOOK_AGAIN = timedelta(minutes=5)
+AFTER_END = timedelta(minutes=3)
+HORIZON = timedelta(hours=12)  # how far ahead the planner looks for a quiet moment
+
+
+def prepare(batch: Batch) -> None:
+    """Choose the cut line where nobody has, and take the ledger's reading at the cut."""
+    if batch.handover.cut_line is None:
+        choose_cut_line(batch)
+    elif clock.now() >= batch.handover.cut_line:
+        coverage.read(batch, CoverageReading.Moment.CUT)
+
+
+def choose_cut_line(batch: Batch) -> None:
+    """Take the planner's first proposal as the cut line, unless somebody chose one meanwhile."""
+    proposals = propose(batch, most=1)
+    if not proposals:
+        return
+    choice = proposals[0]
+    with transaction.atomic():
+        won = Handover.objects.filter(pk=batch.handover_id, cut_line=None).update(cut_line=choice.at)
+        if not won:
+            return
+        AuditEntry.objects.record(
+            actor=None, action="batch.cut_line", subject=batch, before=None, after=choice.at.isoformat()
+        )
+    batch.handover.cut_line = choice.at
+    sentence = LINE_PROPOSED.format(at=choice.at, near=choice.near_the_freeze)
+    note(batch, Step.HAND_OVER, Found("cut_line", Severity.INFO, sentence))
+    assignments.touch_handover(batch.handover)
+
+
+def propose(batch: Batch, *, most: int = 5) -> list[planner.CutChoice]:
+    """Return the planner's best cut lines for a batch, best first."""
+    now, numbers = clock.now(), inventory.numbers(batch)
+    budget = RateBudget.objects.filter(workspace=batch.target, endpoint=ADD_BOT).first()
+    per_minute = 60 / budget.emission if budget else 60.0
+    starts = inventory.starts(batch)
+    earliest = planner.earliest_feasible_cut(
+        starts, now=now, adds_per_minute=per_minute, freeze=numbers.freeze, margin=numbers.margin
+    )
+    horizon = max(HORIZON, earliest - now + HORIZON)
+    busy = coverage.assignments_of(batch).filter(start__lte=now + horizon, end__gte=now)
+    choices = planner.propose_cut_lines(
+        starts,
+        now=now,
+        earliest=earliest,
+        horizon=horizon,
+        near=numbers.near,
+        busy=list(busy.values_list("start", "end")),
+    )
+    return choices[:most]
+
+
+def run(item: Item) -> Outcome:
+    """Look whether anything of this calendar still hangs on the source."""
+    connection = item.connection
+    if connection is None:
+        raise ValueError("an item of a calendar needs its connection")
+    now = clock.now()
+    coming = Assignment.objects.filter(occurrences__calendar=connection.calendar_id, over=False).distinct()
+    source, target = item.batch.source_id, item.batch.target_id
+    open_rows = coming.exclude(owner=target, both=False).values_list("pk", flat=True)
+    moving, staying = 0, []
+    for one in load(list(open_rows)):
+        if now >= one.row.end or not one.row.wanted:
+            continue
+        if one.assignment.owner_id == target:
+            moving += _has_source_bot(one, source)
+        elif one.row.wish == target:
+            if one.row.start - now > inventory.numbers(item.batch).near:
+                moving += 1
+            else:
+                staying.append(one.row.end)
+        elif not _hangs_on_another(one, connection.calendar_id, source):
+            staying.append(one.row.end)
+    if moving:
+        return wait(MOVING.format(count=moving), now + LOOK_AGAIN)
+    if staying:
+        return wait(STAYING.format(count=len(staying), end=max(staying)), max(staying) + AFTER_END)
+    return DONE
+
+
+def _has_source_bot(one: Loaded, source: int) -> bool:
+    side = next((s for s in (one.row.owner, one.row.other) if s is not None and s.workspace == source), None)
+    return side is not None and any(
+        not entry.terminal and entry.start == one.row.start for member in side.members for entry in member.bots
+    )
+
+
+def _hangs_on_another(one: Loaded, calendar: int, source: int) -> bool:
+    """Tell whether another calendar, which does not leave the source, can hold this meeting's bot there."""
+    side = one.row.owner
+    return side.workspace == source and any(
+        one.events[member.event].connection.calendar_id != calendar
+        and member.connected
+        and not member.deleted
+        and not member.closing
+        and member.occurrence in one.row.wanted
+        and one.events[member.event].connection.calendar_id in _staying_calendars(one)
+        for member in side.members
+    )
+
+
+def _staying_calendars(one: Loaded) -> set[int]:
+    """Calendars of this meeting that no open item is going to take away from the source."""
+    calendars = {event.connection.calendar_id for event in one.events.values()}
+    leaving = Item.objects.filter(
+        connection__calendar__in=calendars, open=True, status__in=["ready", "waiting", "done"]
+    ).values_list("connection__calendar", flat=True)
+    return calendars - set(leaving)
