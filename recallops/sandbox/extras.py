@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recallops.sandbox import fill, script, truth
+from recallops.sandbox import fill, ics, script, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 HANDLERS: dict[str, Callable[[World, dict[str, Any]], Any]] = {
     "fill": fill.control_fill,
+    "ics": ics.control_ics,
     "script/start": script.control_start,
     "script/stop": script.control_stop,
     "script/state": script.control_state,

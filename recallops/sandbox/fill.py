@@ -164,7 +164,8 @@ def _make_customers(world: World, count: int, calendars: int) -> list[Customer]:
     made = []
     given = 0
     for number in range(count):
-        name, domains, zone, week, platforms, links = _CUSTOMERS[number % len(_CUSTOMERS)]
+        name, own, zone, week, platforms, links = _CUSTOMERS[number % len(_CUSTOMERS)]
+        domains: tuple[str, ...] = own
         again = number // len(_CUSTOMERS)
         if again:
             name = f"{name} {again + 1}"

@@ -135,7 +135,7 @@ def truth(
 
 def _count(world: World, until: datetime) -> int:
     """Count the wanted assignments apart from the judging, so that one which got no verdict shows."""
-    found = set()
+    found: set[tuple[str | None, datetime, str]] = set()
     for meeting in world.meetings.values():
         url, copies = _as_at_start(meeting)
         if meeting.start <= until and platform_of(url) is not None:
