@@ -13,7 +13,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
 
-DATA_DIR = Path(env.str("RECALLOPS_DATA_DIR", default=str(BASE_DIR / "var")))
+DATA_DIR = Path(env.str("RECALLOPS_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 DEBUG = env.bool("DEBUG", default=True)
 SECRET_KEY = env.str("SECRET_KEY", default="development-only")
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=["ZGV2ZWxvcG1lbnQtb25seS1rZXktMzItYnl0ZXMhISE="])
@@ -67,10 +67,12 @@ TEMPLATES = [
     },
 ]
 
+EMBEDDED_POSTGRES_NAME = "recallops"
+EMBEDDED_POSTGRES_OPTIONS = env.list("EMBEDDED_POSTGRES_OPTIONS", default=[])
 if env.str("DATABASE_URL", default=""):
     DATABASES = {"default": env.db_url("DATABASE_URL")}
 else:
-    DATABASES = {"default": {"ENGINE": "recallops.embedded_postgres", "NAME": "recallops"}}
+    DATABASES = {"default": {"ENGINE": "recallops.embedded_postgres", "NAME": EMBEDDED_POSTGRES_NAME}}
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
