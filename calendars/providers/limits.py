@@ -145,9 +145,9 @@ class _Line:
         with self._lock:
             try:
                 return self._run(statement, values)
-            except (psycopg.OperationalError, psycopg.InterfaceError):
-                if self._connection is not None and not self._connection.broken and not self._connection.closed:
-                    raise
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if self._connection is not None and not self._connection.closed:
+                    raise OperationalError(str(error)) from error  # the connection is well, the statement is not
                 self._drop()
             try:
                 self._run(_MOVE_ALL_ON, (_AFTER_LOSS,))

@@ -240,10 +240,13 @@ def test_a_database_that_stays_away_is_reported_as_django_does(
         budget_of(workspace).take(LISTED, 0)
 
 
-def test_a_wrong_statement_is_not_taken_for_a_lost_connection(workspace: Workspace) -> None:
+def test_a_statement_that_fails_is_not_taken_for_a_lost_connection(workspace: Workspace) -> None:
     (before,) = limits._line.one("SELECT pg_backend_pid()", ()) or (0,)
     with pytest.raises(psycopg.errors.UndefinedTable):
         limits._line.one("SELECT 1 FROM nowhere", ())
+    limits._line.one("SET statement_timeout = '10ms'", ())
+    with pytest.raises(OperationalError, match="statement timeout"):
+        limits._line.one("SELECT pg_sleep(5)", ())
     assert limits._line.one("SELECT pg_backend_pid()", ()) == (before,)
 
 
