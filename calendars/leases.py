@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import DateTimeField, Func, Model, Q, QuerySet, Value
 
 if TYPE_CHECKING:
@@ -58,20 +58,14 @@ def take(rows: QuerySet[Any], *, limit: int, lease: Lease, order_by: Sequence[st
 
     Rows that somebody else is taking at this moment are passed over, not waited for.
     """
-    chosen = (
-        rows.filter(free()).order_by(*order_by).select_for_update(skip_locked=True, of=("self",)).values("pk")[:limit]
-    )
     model: type[Model] = rows.model
-    sql, parameters = chosen.query.sql_with_params()
-    table = connection.ops.quote_name(model._meta.db_table)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE {table} SET lease_token = %s, "  # noqa: S608 (our own table's name)
-            "lease_until = recallops_machine_now() + %s "
-            f"WHERE id IN ({sql}) RETURNING id",
-            [lease.token, timedelta(seconds=lease.seconds), *parameters],
-        )
-        return [row[0] for row in cursor.fetchall()]
+    with transaction.atomic():
+        free_rows = rows.filter(free()).order_by(*order_by).select_for_update(skip_locked=True, of=("self",))
+        ids = list(free_rows.values_list("pk", flat=True)[:limit])
+        if ids:
+            until = MachineNow() + timedelta(seconds=lease.seconds)
+            model._default_manager.filter(pk__in=ids).update(lease_token=lease.token, lease_until=until)
+    return ids
 
 
 def give_back(model: type[Model], ids: Iterable[int], lease: Lease) -> None:

@@ -34,6 +34,7 @@ LISTS_PER_GET = 5  # a list may be asked for 60 times a minute, an event 300 tim
 OVERLAP = timedelta(minutes=5)
 CALENDARS_EVERY = 3  # sweeps of changes for one of the calendars
 KEPT = timedelta(days=2)  # finished sweeps
+AHEAD = timedelta(days=28)  # how far the provider looks
 
 
 @dataclass(frozen=True, slots=True)

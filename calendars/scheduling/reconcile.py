@@ -451,8 +451,8 @@ class _Run:
                 UPDATE {Assignment._meta.db_table} AS a SET
                     verdict = v.verdict, note = v.note, reason = v.reason, verdict_at = %s,
                     due_at = CASE WHEN a.version = v.version THEN v.due_at ELSE a.due_at END,
-                    over = v.over AND a.version = v.version, both = v.both, attempts = v.attempts
-                FROM (VALUES {rows}) AS v(id, version, verdict, note, reason, due_at, over, both, attempts)
+                    over = v.over AND a.version = v.version, "both" = v.in_both, attempts = v.attempts
+                FROM (VALUES {rows}) AS v(id, version, verdict, note, reason, due_at, over, in_both, attempts)
                 WHERE a.id = v.id AND a.lease_token = %s
                 """,  # noqa: S608 (our own table's name and placeholders)
                 [now, *[value for row in values for value in row], self.lease.token],
