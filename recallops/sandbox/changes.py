@@ -120,13 +120,18 @@ class Changes:
     # --- moved --------------------------------------------------------------------------------------------------
 
     def move_later(self) -> None:
-        """A meeting of the next hours is put off by days."""
-        meeting = self._pick(self._is_near, self._flavour())
-        self._move("moved_later", meeting, timedelta(days=1), timedelta(days=12))
+        """A meeting, of the next hours if there is one, is put off by days."""
+        longest = FARTHEST - timedelta(days=2)
+        meeting = self._pick(
+            self._is_near, self._flavour(), need=lambda meeting: meeting.start - self.world.now() < longest
+        )
+        ahead = meeting.start - self.world.now() if meeting is not None else NEAR
+        low = ahead + timedelta(days=1)
+        self._move("moved_later", meeting, low, min(low + timedelta(days=11), FARTHEST))
 
     def move_earlier(self) -> None:
         """A meeting is brought forward to the next hours."""
-        meeting = self._pick(lambda meeting: not self._is_near(meeting), self._flavour())
+        meeting = self._pick(self._flavour(), need=lambda meeting: not self._is_near(meeting))
         self._move("moved_earlier", meeting, self.keep_away + timedelta(minutes=5), NEAR)
 
     def move_a_little(self) -> None:
