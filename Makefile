@@ -1,0 +1,55 @@
+# The commands of a working day. Each makes the environment it needs; a second run of that takes no time.
+#   make demo EXIT=1 ICS="a.ics b.ics"   PYTHON=/path/to/python3.11   make test ARGS="-k lease"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo clean-demo test lint format types lock setup
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+ARGS ?=
+EXIT ?=
+ICS ?=
+# The tests have a server and files of their own beside those of a demo that runs.
+TEST_DATA := $(CURDIR)/var/test
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Move a simulated workspace of 200 calendars between two regions. EXIT=1: end after the proof. ICS="files": with real calendars.
+	@.ci/environment local
+	@exec $(RUN) manage.py demo $(if $(filter-out 0 no false,$(EXIT)),--exit) $(if $(ICS),--ics $(ICS))
+
+clean-demo: ## Stop what the demo started and remove its data.
+	@.ci/environment local
+	@exec $(RUN) manage.py demo --clean
+
+test: ## Run the test suite. ARGS="...": arguments for pytest.
+	@.ci/environment dev
+	@export RECALLOPS_DATA_DIR="$(TEST_DATA)"; result=0; \
+		$(RUN) -m pytest $(ARGS) || result=$$?; \
+		test -n "$$DATABASE_URL" || $(RUN) manage.py database stop; \
+		exit $$result
+
+lint: ## Check style and format.
+	@.ci/environment dev
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+format: ## Put the code into its format.
+	@.ci/environment dev
+	@$(RUN) -m ruff format .
+
+types: ## Check types.
+	@.ci/environment dev
+	@$(RUN) -m mypy
+
+lock: ## Pin requirements/*.in into requirements/*.txt, with hashes.
+	@.ci/environment dev
+	@for name in base local dev; do \
+		$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-header --universal --python-version 3.11 \
+			--no-emit-index-url --no-emit-find-links $(ARGS) \
+			requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
+	done
+
+setup: ## Make the environment for development.
+	@.ci/environment dev
