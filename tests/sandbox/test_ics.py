@@ -123,6 +123,14 @@ def test_a_zone_that_only_the_file_defines_is_used() -> None:
     )
 
 
+def test_the_one_zone_that_a_file_defines_is_that_of_floating_times_and_of_the_shift() -> None:
+    zone = HOUSE_TIME.replace("House Time", "Europe/Berlin")
+    (meeting,) = meetings(export(zone, event("a", ":20260310T100000"), zone=None))
+    assert [meeting.start] == local("2026-03-10T10:00")
+    (meeting,) = meetings(export(zone, event("a", ":20240716T080000Z"), zone=None).replace("20260301", "20240720"))
+    assert meeting.start.astimezone(BERLIN).hour == 10  # 08:00 UTC was 10:00 in a Berlin summer
+
+
 def test_a_series_keeps_its_local_time_when_the_clocks_change() -> None:
     found = meetings(export(event("a", ";TZID=Europe/Berlin:20260112T090000", None, "RRULE:FREQ=WEEKLY;BYDAY=MO,WE")))
     assert {meeting.start.astimezone(BERLIN).hour for meeting in found} == {9}

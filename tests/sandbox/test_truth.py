@@ -231,6 +231,15 @@ def test_a_copy_that_left_a_calendar_is_not_wanted_there_but_by_the_others(play:
     assert play.proof().by_customer == {"acme.example": {"held": 1, "wanted": 1}}
 
 
+def test_a_copy_deleted_after_the_start_was_wanted(play: Play) -> None:
+    meeting = play.meeting(1)
+    play.record(meeting)
+    play.at(1.5)
+    play.world.remove_copy(meeting, play.ann)
+    proof = play.proof()
+    assert (proof.wanted, proof.held, proof.stray) == (1, 1, [])
+
+
 def test_a_bot_in_a_meeting_that_nobody_wants_is_a_stray(play: Play) -> None:
     meeting = play.meeting()
     play.record(meeting)
