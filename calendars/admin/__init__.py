@@ -1,0 +1,7 @@
+"""What staff see of the world as it is."""
+
+from __future__ import annotations
+
+from calendars.admin import customers, events, ledger, records, regions, workspaces
+
+__all__ = ["customers", "events", "ledger", "records", "regions", "workspaces"]

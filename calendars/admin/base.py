@@ -1,0 +1,59 @@
+"""Pages whose changes stay on record, and that write only the columns that a person changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import Model
+from django.http import HttpRequest
+
+from calendars.models import AuditEntry
+from recallops.admin_base import ModelAdmin
+
+
+class AuditedAdmin(ModelAdmin):
+    """Every addition, change and deletion writes an audit entry with the names of the fields, never their values."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save a new row; of an old one save what was changed, so that columns of the engine are left alone."""
+        if not change:
+            obj.save()
+            return
+        columns = {field.name for field in self.opts.concrete_fields}
+        changed = [name for name in form.changed_data if name in columns]
+        changed += [name for name in self.saved_along(form) if name not in changed]
+        if changed:
+            obj.save(update_fields=changed)
+
+    def saved_along(self, form: Any) -> Sequence[str]:
+        """Return columns that follow from what was changed."""
+        return ()
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        """Note an addition."""
+        self._note(request, obj, "add")
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        """Note a change, by the names of the fields."""
+        self._note(request, obj, "change", fields=sorted(_fields(message)))
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Note deletions."""
+        for obj in queryset:
+            self._note(request, obj, "delete")
+        return super().log_deletions(request, queryset)
+
+    def _note(self, request: HttpRequest, obj: Model, what: str, **data: Any) -> None:
+        AuditEntry.objects.record(actor=request.user, action=f"{self.opts.model_name}.{what}", subject=obj, **data)
+
+
+def _fields(message: Any) -> Iterable[str]:
+    """Return the fields that Django's own record of a change names."""
+    for part in message if isinstance(message, list) else []:
+        for what in ("changed", "added", "deleted"):
+            yield from part.get(what, {}).get("fields", [])
+            if name := part.get(what, {}).get("name"):
+                yield str(name)

@@ -1,0 +1,161 @@
+"""Customers, their calendars, and how each calendar is known in each workspace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from calendars.admin.base import AuditedAdmin
+from calendars.models import Calendar, Connection, ConnectionStatus, Customer, CustomerDomain
+from recallops.admin_base import FewRelated, HistoryAdmin, TabularInline
+from recallops.admin_display import badge, json_block, moment, table, to
+
+STATUS_COLOURS = {
+    ConnectionStatus.CONNECTED: "success",
+    ConnectionStatus.CONNECTING: "info",
+    ConnectionStatus.DISCONNECTED: "danger",
+}
+
+
+class DomainForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Domains are compared in lower case, so they are checked in lower case, too."""
+
+    def clean_domain(self) -> str:
+        """Return the domain as it is stored."""
+        return str(self.cleaned_data["domain"]).strip().lower()
+
+
+class DomainInline(TabularInline):
+    """The e-mail domains of a customer."""
+
+    model = CustomerDomain
+    form = DomainForm
+    fields = ["domain"]
+
+
+@admin.register(Customer)
+class CustomerAdmin(AuditedAdmin):
+    """Whom calendars belong to."""
+
+    list_display = ["name", "slug", "domain_names"]
+    search_fields = ["name", "slug", "domains__domain"]
+    prepopulated_fields = {"slug": ["name"]}
+    inlines = [DomainInline]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Read all domains of a page at once."""
+        return super().get_queryset(request).prefetch_related("domains")
+
+    @admin.display(description="domains")
+    def domain_names(self, obj: Customer) -> str:
+        """The domains, in one line."""
+        return ", ".join(domain.domain for domain in obj.domains.all())
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """A customer with calendars stays."""
+        if obj is None or not super().has_delete_permission(request, obj):
+            return False
+        return not Calendar.objects.filter(customer=obj.pk).exists()
+
+
+@admin.register(Calendar)
+class CalendarAdmin(HistoryAdmin):
+    """One person's calendar."""
+
+    list_display = ["email", "platform", "customer", "family", "where"]
+    list_select_related = ["customer"]
+    list_filter = ["platform", ("customer", FewRelated)]
+    search_fields = ["email__startswith", "customer__slug__exact"]
+    search_help_text = "Begin of an e-mail address, or a customer's slug"
+    fields = ["email", "platform", "customer", "family", "known_as"]
+    readonly_fields = ["known_as"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Read the connections of a page at once, without their secrets."""
+        from django.db.models import Prefetch
+
+        known = Connection.objects.select_related("workspace", "calendar").defer(*SEALED)
+        return super().get_queryset(request).prefetch_related(Prefetch("connections", queryset=known))
+
+    @admin.display(description="workspaces")
+    def where(self, obj: Calendar) -> str:
+        """Where it is known, and how it is there."""
+        return ", ".join(f"{one.workspace}: {one.get_status_display()}" for one in obj.connections.all())
+
+    @admin.display(description="connections")
+    def known_as(self, obj: Calendar) -> SafeString:
+        """Its connections."""
+        return table(
+            ["workspace", "id there", "status"],
+            [[one.workspace, to(one, one.remote_id), one.get_status_display()] for one in obj.connections.all()],
+        )
+
+
+SEALED = ("oauth_client_secret", "refresh_token")
+
+
+@admin.register(Connection)
+class ConnectionAdmin(HistoryAdmin):
+    """How a calendar is known in one workspace. Its secrets are on no page."""
+
+    list_display = ["remote_id", "calendar", "customer", "workspace", "state", "closing", moment("read_begun_at")]
+    list_select_related = ["calendar__customer", "workspace"]
+    list_filter = ["workspace", "status", "calendar__platform", ("calendar__customer", FewRelated)]
+    search_fields = ["remote_id__startswith", "calendar__email__startswith"]
+    search_help_text = "Begin of the provider's id or of an e-mail address"
+    ordering = ["-pk"]
+    fields = [
+        "calendar",
+        "workspace",
+        "remote_id",
+        "state",
+        "platform_email",
+        "oauth_email",
+        "oauth_client_id",
+        "webhook_url",
+        "closing",
+        "read_begun_at",
+        "changed_at",
+        "deleted_at",
+        "metadata_text",
+        "history_text",
+        "extra_text",
+    ]
+    readonly_fields = ["state", "metadata_text", "history_text", "extra_text"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Leave the secrets sealed."""
+        return super().get_queryset(request).defer(*SEALED).select_related("calendar__customer", "workspace")
+
+    @admin.display(description="status", ordering="status")
+    def state(self, obj: Connection) -> SafeString:
+        """The provider's status."""
+        return badge(
+            obj.get_status_display(),
+            STATUS_COLOURS.get(ConnectionStatus(obj.status), "") if obj.status in ConnectionStatus.values else "",
+        )
+
+    @admin.display(description="customer")
+    def customer(self, obj: Connection) -> str:
+        """Whom it belongs to."""
+        return str(obj.calendar.customer)
+
+    @admin.display(description="metadata")
+    def metadata_text(self, obj: Connection) -> SafeString:
+        """The metadata as the provider keeps it."""
+        return json_block(obj.metadata)
+
+    @admin.display(description="status changes")
+    def history_text(self, obj: Connection) -> SafeString:
+        """When its status changed."""
+        return json_block(obj.status_changes)
+
+    @admin.display(description="other fields")
+    def extra_text(self, obj: Connection) -> SafeString:
+        """Fields of the provider that we do not know."""
+        return json_block(obj.extra)

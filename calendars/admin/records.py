@@ -1,0 +1,48 @@
+"""What is kept for ever: which id became which, and who did what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from calendars.models import AuditEntry, IdMapping
+from recallops.admin_base import HistoryAdmin
+from recallops.admin_display import json_block, moment
+
+
+@admin.register(IdMapping)
+class IdMappingAdmin(HistoryAdmin):
+    """The id map."""
+
+    list_display = ["kind", "source", "source_remote_id", "target", "target_remote_id", "superseded"]
+    list_display_links = ["source_remote_id"]
+    list_select_related = ["source", "target"]
+    list_filter = ["kind", "superseded", "source", "target"]
+    search_fields = ["source_remote_id__startswith", "target_remote_id__startswith"]
+    search_help_text = "Begin of an id, old or new"
+    ordering = ["-pk"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Read both workspaces along."""
+        return super().get_queryset(request).select_related("source", "target")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(HistoryAdmin):
+    """Who did what."""
+
+    list_display = [moment("at", "when"), "actor_name", "action", "subject_kind", "subject_name"]
+    list_filter = ["subject_kind"]
+    search_fields = ["actor_name__startswith", "subject_name__startswith", "action__startswith"]
+    search_help_text = "Begin of a name, of a subject or of an action"
+    ordering = ["-pk"]
+    fields = ["at", "created_at", "actor_name", "action", "subject_kind", "subject_id", "subject_name", "data_text"]
+    readonly_fields = ["data_text"]
+
+    @admin.display(description="details")
+    def data_text(self, obj: AuditEntry) -> SafeString:
+        """The details; never a secret."""
+        return json_block(obj.data)

@@ -1,0 +1,271 @@
+"""Batches: made here, and driven here by one button a step.
+
+The page itself changes nothing. Each button posts to an address of its own, is checked there, and calls one function
+of `control`, which decides; its refusals are sentences. The live part is read again every two seconds; the forms stand
+outside it, so that nothing that is being typed is lost.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
+
+from calendars.models import AuditEntry
+from migrations_app import control
+from migrations_app.admin import page
+from migrations_app.admin.forms import CutLineForm, GoalForm, NewBatchForm, NumbersForm
+from migrations_app.control import Refused
+from migrations_app.itineraries import FORWARD, Step
+from migrations_app.models import Batch, BatchStatus
+from migrations_app.steps.hand_over import propose
+from recallops.admin_base import HistoryAdmin, post_action
+from recallops.admin_display import badge, change_url, moment
+
+POLL_SECONDS = 2
+POLL_SHARE = 20  # a page that takes long to read is read less often: at most a twentieth of the time
+CREATED = "The batch {batch} is there and does nothing yet. Press “Preflight” to begin."
+ALLOWED = "“{step}” is allowed now."
+CUT = "Meetings that start at {at} UTC or later go to the target."
+PAUSED = "Paused. Hand-overs that have begun are brought to their end."
+RESUMED = "Goes on."
+RETRIED = "{count} will be tried again."
+NOTHING_FAILED = "Nothing has failed and nothing waits for a person, so nothing was changed."
+NO_NUMBERS_CHANGED = "Nothing was changed."
+NUMBERS_CHANGED = "Changed: {names}."
+CLOSED_NUMBERS = "This batch is closed; its numbers stay."
+
+
+@admin.register(Batch)
+class BatchAdmin(HistoryAdmin):
+    """One migration."""
+
+    list_display = ["slug", "source", "target", "step", "state", "reason", moment("changed_at", "last real change")]
+    list_select_related = ["source", "target", "handover"]
+    list_filter = ["status", "step", "source", "target"]
+    search_fields = ["slug__startswith"]
+    ordering = ["-pk"]
+    refusals: ClassVar = (Refused,)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """As Django's own permissions say."""
+        return request.user.has_perm("migrations_app.add_batch")
+
+    def has_drive_permission(self, request: HttpRequest, obj: Batch | None = None) -> bool:
+        """Pressing a button changes the batch; the row's own form does not exist."""
+        return request.user.has_perm("migrations_app.change_batch")
+
+    @admin.display(description="status", ordering="status")
+    def state(self, obj: Batch) -> SafeString:
+        """Its status, and whether it is paused."""
+        if obj.handover.paused and not obj.closed_at:
+            return badge("paused", "warning")
+        return badge(obj.get_status_display(), BatchStatus(obj.status).colour)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the live part, the cut lines and the report."""
+        view = self.admin_site.admin_view
+        own = [
+            path("<int:object_id>/live/", self.live_view, name="migrations_app_batch_live"),
+            path("<int:object_id>/cut-lines/", view(self.cut_lines_view), name="migrations_app_batch_cut_lines"),
+            path("<int:object_id>/report/", view(self.report_view), name="migrations_app_batch_report"),
+            path("<int:object_id>/report.json", view(self.report_json_view), name="migrations_app_batch_report_json"),
+        ]
+        return own + super().get_urls()
+
+    # --- pages
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Make a batch that does nothing yet."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied("Making a batch needs the permission to add batches.")
+        form = NewBatchForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                batch = control.create_batch(**form.cleaned_data, actor=request.user)
+            except Refused as refusal:
+                form.add_error(None, str(refusal))
+            else:
+                messages.success(request, CREATED.format(batch=batch))
+                return HttpResponseRedirect(change_url(batch))
+        context = {**self.admin_site.each_context(request), "title": "Add batch", "opts": self.opts, "form": form}
+        return TemplateResponse(request, "admin/migrations_app/batch/add.html", context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show a batch: track, buttons, progress, reasons, ledger, findings, acts."""
+        batch = self._batch_or_404(request, object_id)
+        may_change = self.has_drive_permission(request, batch)
+        shown = page.live(batch, may_change=may_change)
+        track = shown["track"]
+        delete = next(stop for stop in track if stop.step == Step.DELETE_OLD)
+        context = {
+            **self.admin_site.each_context(request),
+            **shown,
+            **page.pulse(),
+            **self._poll(batch, shown, took=0.0),
+            "title": batch.slug,
+            "opts": self.opts,
+            "original": batch,
+            "delete_stop": delete,
+            "cut_line": batch.handover.cut_line,
+            "numbers_form": NumbersForm(
+                initial={"soak": batch.soak, "canary_wait": batch.canary_wait, "drivers": batch.drivers}
+            ),
+            "proposals": propose(batch) if "propose" in request.GET else None,
+        }
+        return TemplateResponse(request, "admin/migrations_app/batch/page.html", context)
+
+    def live_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Serve the live part again, or only the sign of life when nothing else changed.
+
+        Not behind the login redirect: a login page must not be put into the middle of this one.
+        """
+        if not self.admin_site.has_permission(request):
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        begun = time.monotonic()
+        batch = self._batch_or_404(request, str(object_id))
+        shown = page.live(batch, may_change=self.has_drive_permission(request, batch))
+        poll = self._poll(batch, shown, took=time.monotonic() - begun)
+        same = request.GET.get("seen") == poll["seen"]
+        context = {
+            **shown,
+            **page.pulse(),
+            **poll,
+            "controls_changed": request.GET.get("controls", "") not in ("", shown["controls"]),
+            "controls": request.GET.get("controls") or shown["controls"],
+        }
+        if same:
+            response = TemplateResponse(request, "admin/migrations_app/batch/_pulse.html", {**context, "swap": True})
+            response["HX-Reswap"] = "none"
+        else:
+            response = TemplateResponse(request, "admin/migrations_app/batch/_live.html", {**context, "swap": True})
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def cut_lines_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Offer cut lines; read when the page asks for them, since all meetings to come are looked at."""
+        batch = self._batch_or_404(request, str(object_id))
+        context = {
+            "batch": batch,
+            "proposals": propose(batch),
+            "cut_line": batch.handover.cut_line,
+            "may_change": self.has_drive_permission(request, batch),
+        }
+        return TemplateResponse(request, "admin/migrations_app/batch/_cut_lines.html", context)
+
+    def report_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Show the proof."""
+        batch = self._batch_or_404(request, str(object_id))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Report of {batch.slug}",
+            "opts": self.opts,
+            "original": batch,
+            "report": _report(batch),
+        }
+        return TemplateResponse(request, "migrations_app/report.html", context)
+
+    def report_json_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Hand out the proof for machines."""
+        batch = self._batch_or_404(request, str(object_id))
+        response = JsonResponse(_report(batch), json_dumps_params={"indent": 2, "ensure_ascii": False})
+        response["Content-Disposition"] = f'attachment; filename="{batch.slug}-report.json"'
+        return response
+
+    def _batch_or_404(self, request: HttpRequest, object_id: str) -> Batch:
+        if not object_id.isdigit() or (batch := page.fetch(int(object_id))) is None:
+            raise Http404("There is no such batch.")
+        if not self.has_view_or_change_permission(request, batch):
+            raise PermissionDenied("Seeing batches needs the permission to view them.")
+        return batch
+
+    def has_view_permission(self, request: HttpRequest, obj: Batch | None = None) -> bool:
+        """Whoever may press may look."""
+        return bool(super().has_view_permission(request, obj)) or self.has_drive_permission(request)
+
+    def _poll(self, batch: Batch, shown: dict[str, Any], *, took: float) -> dict[str, Any]:
+        return {
+            "seen": page.digest(shown),
+            "every": 0 if batch.closed_at else max(POLL_SECONDS, round(took * POLL_SHARE)),
+            "live_url": page.live_url(batch),
+        }
+
+    # --- acts
+
+    @post_action(label="allow a step", permission="drive")
+    def goal(self, request: HttpRequest, obj: Batch) -> str:
+        """Allow everything up to a step."""
+        form = GoalForm(request.POST)
+        if not form.is_valid():
+            raise Refused(f"There is no such step. The steps are {', '.join(step.label for step in FORWARD)}.")
+        step = Step(form.cleaned_data["step"])
+        control.set_goal(obj, step, actor=request.user, confirm=form.cleaned_data["confirm"])
+        return ALLOWED.format(step=step.label)
+
+    @post_action(label="set the cut line", permission="drive")
+    def cut_line(self, request: HttpRequest, obj: Batch) -> str:
+        """Choose which meetings go to the target."""
+        form = CutLineForm(request.POST)
+        if not form.is_valid():
+            raise Refused("Give the cut line as year-month-day hour:minute in UTC, for example 2027-01-31 06:00.")
+        control.set_cut_line(obj, form.cleaned_data["at"], actor=request.user)
+        return CUT.format(at=f"{form.cleaned_data['at']:%Y-%m-%d %H:%M}")
+
+    @post_action(label="pause", permission="drive")
+    def pause(self, request: HttpRequest, obj: Batch) -> str:
+        """Stop new work."""
+        control.set_paused(obj, True, actor=request.user, reason=request.POST.get("reason", "")[:400])
+        return PAUSED
+
+    @post_action(label="resume", permission="drive")
+    def resume(self, request: HttpRequest, obj: Batch) -> str:
+        """Go on."""
+        control.set_paused(obj, False, actor=request.user, reason=request.POST.get("reason", "")[:400])
+        return RESUMED
+
+    @post_action(label="retry failed", permission="drive")
+    def retry_failed(self, request: HttpRequest, obj: Batch) -> str:
+        """Try again what failed or waited for a person."""
+        count = control.retry_failed(obj, actor=request.user)
+        if not count:
+            raise Refused(NOTHING_FAILED)
+        return RETRIED.format(count=count)
+
+    @post_action(label="change the numbers", permission="drive")
+    def numbers(self, request: HttpRequest, obj: Batch) -> str:
+        """Change waits and width."""
+        form = NumbersForm(request.POST)
+        if not form.is_valid():
+            raise Refused("; ".join(f"{name}: {' '.join(errors)}" for name, errors in form.errors.items()))
+        changed = {name: value for name, value in form.cleaned_data.items() if getattr(obj, name) != value}
+        if any(isinstance(value, timedelta) and value < timedelta(0) for value in changed.values()):
+            raise Refused("A wait cannot be negative.")
+        if not changed:
+            return NO_NUMBERS_CHANGED
+        with transaction.atomic():
+            if not Batch.objects.filter(pk=obj.pk, closed_at=None).update(**changed):
+                raise Refused(CLOSED_NUMBERS)
+            AuditEntry.objects.record(
+                actor=request.user,
+                action="batch.numbers",
+                subject=obj,
+                **{name: str(value) for name, value in changed.items()},
+            )
+        return NUMBERS_CHANGED.format(names=", ".join(name.replace("_", " ") for name in changed))
+
+
+def _report(batch: Batch) -> dict[str, Any]:
+    from migrations_app import report
+
+    built: dict[str, Any] = report.build(batch)
+    return built

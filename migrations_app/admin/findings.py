@@ -1,0 +1,118 @@
+"""What checks found, and the pages on which a person accepts it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from migrations_app import control
+from migrations_app.control import Refused
+from migrations_app.models import Finding, Severity
+from recallops.admin_base import FewRelated, HistoryAdmin, post_action
+from recallops.admin_display import coloured, moment, to
+
+SEVERITY_COLOURS = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.BLOCKING: "danger"}
+WAIVED = "Waived, with your reason on record."
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Whether anybody has to look at it."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer the three states."""
+        return [("open", "open"), ("waived", "waived"), ("gone", "gone")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Keep those of one state."""
+        if self.value() == "open":
+            return queryset.filter(gone_at=None, waived_at=None)
+        if self.value() == "waived":
+            return queryset.filter(waived_at__isnull=False)
+        if self.value() == "gone":
+            return queryset.filter(gone_at__isnull=False)
+        return queryset
+
+
+@admin.register(Finding)
+class FindingAdmin(HistoryAdmin):
+    """Something that a check found."""
+
+    list_display = [
+        coloured(SEVERITY_COLOURS, "severity", "severity"),
+        "sentence",
+        "remedy",
+        "batch",
+        "step",
+        "state",
+        moment("found_at", "found"),
+    ]
+    list_display_links = ["sentence"]
+    list_filter = ["severity", StateFilter, "step", ("batch", FewRelated)]
+    search_fields = ["sentence", "subject__startswith"]
+    ordering = ["-pk"]
+    fields = [
+        "severity",
+        "sentence",
+        "remedy",
+        "subject",
+        "batch_link",
+        "item_link",
+        "assignment_link",
+        "step",
+        "code",
+        "found_at",
+        "gone_at",
+        "waived_by",
+        "waived_at",
+        "waived_reason",
+    ]
+    readonly_fields = ["batch_link", "item_link", "assignment_link"]
+    change_form_outer_before_template = "admin/migrations_app/finding_waive.html"
+    refusals: ClassVar = (Refused,)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Read what the page names along with it."""
+        return super().get_queryset(request).select_related("batch", "item", "assignment", "waived_by")
+
+    def has_waive_permission(self, request: HttpRequest, obj: Finding | None = None) -> bool:
+        """Accepting a finding changes a row that is otherwise read-only."""
+        return request.user.has_perm("migrations_app.change_finding")
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Tell the page whether its person may waive."""
+        context["may_waive"] = self.has_waive_permission(request)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description="state")
+    def state(self, obj: Finding) -> str:
+        """Whether it still counts."""
+        if obj.gone_at:
+            return "gone"
+        return "waived" if obj.waived_at else "open"
+
+    @admin.display(description="batch")
+    def batch_link(self, obj: Finding) -> str | SafeString:
+        """Its batch."""
+        return to(obj.batch)
+
+    @admin.display(description="item")
+    def item_link(self, obj: Finding) -> str | SafeString:
+        """Its item."""
+        return to(obj.item)
+
+    @admin.display(description="meeting")
+    def assignment_link(self, obj: Finding) -> str | SafeString:
+        """Its meeting."""
+        return to(obj.assignment)
+
+    @post_action(label="waive", permission="waive")
+    def waive(self, request: HttpRequest, obj: Finding) -> str:
+        """Accept it, with a reason."""
+        control.waive(obj, actor=request.user, reason=request.POST.get("reason", ""))
+        return WAIVED

@@ -1,0 +1,191 @@
+"""What every admin page stands on. Leaving unfold means changing the base classes in this file.
+
+Three rules live here. Nothing happens on GET: an act is a method marked `@post_action`, served by an address that takes
+POST only, checks the CSRF token and the permission on the object, and answers with one sentence. A list never counts a
+whole table. How values are shown is in `admin_display`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path
+from django.utils.functional import cached_property
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from recallops.admin_display import change_url
+
+if TYPE_CHECKING:
+    BaseModelAdmin = admin.ModelAdmin[Any]
+    BaseTabularInline = admin.TabularInline[Any, Any]
+    BasePaginator = Paginator[Any]
+else:
+    from unfold.admin import ModelAdmin as BaseModelAdmin
+    from unfold.admin import TabularInline as BaseTabularInline
+
+    BasePaginator = Paginator
+
+ONLY_POST = "This address does something and takes POST only. Go back and press the button on the page."
+NOT_YOURS = "You may look at this {name} but not do “{label}”: that needs the permission to {permission} it."
+MOST_COUNTED = 10_000
+MOST_CHOICES = 100
+
+
+# --- lists
+
+
+class AtLeast(int):
+    """A count that was not carried on to the end; it says so wherever it is printed."""
+
+    def __str__(self) -> str:
+        return f"{int(self):,}+"
+
+
+class BoundedPaginator(BasePaginator):
+    """Counts up to `MOST_COUNTED` rows and no further; what lies beyond is found by filters and search."""
+
+    template_name = "recallops/pagination.html"
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows, or "at least 10,000"."""
+        rows = self.object_list
+        if not isinstance(rows, QuerySet):
+            return len(rows)
+        found = rows.order_by()[: MOST_COUNTED + 1].count()
+        return AtLeast(MOST_COUNTED) if found > MOST_COUNTED else found
+
+    @property
+    def is_cut(self) -> bool:
+        """Tell whether there are more rows than can be paged to."""
+        return isinstance(self.count, AtLeast)
+
+
+class FewRelated(admin.RelatedFieldListFilter):
+    """A filter by a related row that offers the first hundred; others are reached by search or by a link."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        """Return the choices without listing a big table."""
+        ordering = self.field_admin_ordering(field, request, model_admin)
+        rows = field.remote_field.model._default_manager.order_by(*(ordering or ("pk",)))
+        return [(row.pk, str(row)) for row in rows[:MOST_CHOICES]]
+
+
+# --- acts
+
+
+@dataclass(frozen=True, slots=True)
+class PostAction:
+    """How an act is reached and who may do it."""
+
+    name: str
+    label: str
+    permission: str
+
+
+def post_action(*, label: str, permission: str = "change") -> Callable[[Callable[..., str]], Callable[..., str]]:
+    """Mark a method `(self, request, obj) -> sentence` of a ModelAdmin as an act on one object, by POST.
+
+    Its address is `<id>/<name-with-dashes>/`, its URL name `<app>_<model>_<name>`. `permission` is one of the
+    `has_..._permission` methods of the ModelAdmin.
+    """
+
+    def mark(method: Callable[..., str]) -> Callable[..., str]:
+        method.post_action = PostAction(method.__name__, label, permission)  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class ModelAdmin(BaseModelAdmin):
+    """The base of all our admin pages."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 0
+    empty_value_display = "–"
+
+    refusals: ClassVar[tuple[type[Exception], ...]] = ()
+    """Exceptions of an act whose text is a sentence for the person who pressed."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the addresses of the acts."""
+        kind = f"{self.opts.app_label}_{self.opts.model_name}"
+        own = []
+        for name in dir(type(self)):
+            action = getattr(getattr(type(self), name, None), "post_action", None)
+            if action is not None:
+                address = f"<int:object_id>/{action.name.replace('_', '-')}/"
+                view = self.admin_site.admin_view(self._view_of(action))
+                own.append(path(address, view, name=f"{kind}_{action.name}"))
+        return own + super().get_urls()
+
+    def _view_of(self, action: PostAction) -> Callable[..., HttpResponseBase]:
+        def view(request: HttpRequest, object_id: int) -> HttpResponseBase:
+            if request.method != "POST":
+                return HttpResponseNotAllowed(["POST"], ONLY_POST, content_type="text/plain")
+            obj = self.get_object(request, str(object_id))
+            if obj is None:
+                missing: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
+                    request, self.opts, str(object_id)
+                )
+                return missing
+            self.require(request, obj, permission=action.permission, label=action.label)
+            try:
+                said = getattr(self, action.name)(request, obj)
+            except self.refusals as refusal:
+                messages.error(request, str(refusal))
+            else:
+                if said:
+                    messages.success(request, said)
+            return HttpResponseRedirect(self.way_back(request, obj))
+
+        return view
+
+    def may(self, request: HttpRequest, obj: Model | None, *, permission: str = "change") -> bool:
+        """Tell whether the person may do something to an object."""
+        return bool(getattr(self, f"has_{permission}_permission")(request, obj))
+
+    def require(self, request: HttpRequest, obj: Model, *, permission: str, label: str) -> None:
+        """Raise PermissionDenied, with a sentence, when the person may not."""
+        if not self.may(request, obj, permission=permission):
+            raise PermissionDenied(
+                NOT_YOURS.format(name=self.opts.verbose_name, label=label, permission=permission.replace("_", " "))
+            )
+
+    def way_back(self, request: HttpRequest, obj: Model) -> str:
+        """Return where to go after an act: the page it was pressed on, if that is one of ours."""
+        back = request.POST.get("next", "")
+        if back and url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure()):
+            return back
+        return change_url(obj)
+
+
+class HistoryAdmin(ModelAdmin):
+    """Pages that are read, never written: what happened stays as it is."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody adds."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody changes."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody deletes."""
+        return False
+
+
+class TabularInline(BaseTabularInline):
+    """Rows of another table on an object's page."""
+
+    extra = 0

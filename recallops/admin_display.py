@@ -1,0 +1,95 @@
+"""How values are shown on staff pages. Text of a provider is escaped, and only http(s) addresses become links."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+
+COLOURS = frozenset({"info", "success", "warning", "danger"})
+
+
+def change_url(obj: Model) -> str:
+    """Return the address of an object's page."""
+    return reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[obj.pk])
+
+
+def list_url(model: type[Model], **filters: object) -> str:
+    """Return the address of a list, filtered."""
+    address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return f"{address}?{urlencode(filters)}" if filters else address
+
+
+def badge(text: object, colour: str = "") -> SafeString:
+    """Return a word with a colour; the word says everything, the colour only helps to find it."""
+    return format_html('<span class="ro-badge ro-{}">{}</span>', colour if colour in COLOURS else "plain", text)
+
+
+def link(url: str, text: str = "") -> str | SafeString:
+    """Return a link to a provider's address, or the bare text when it is not http or https."""
+    if not url.lower().startswith(("https://", "http://")):
+        return text or url
+    return format_html(
+        '<a href="{}" class="ro-link" target="_blank" rel="noopener noreferrer nofollow">{}</a>', url, text or url
+    )
+
+
+def to(obj: Model | None, text: str = "") -> str | SafeString:
+    """Return a link to another object's page."""
+    if obj is None:
+        return ""
+    return format_html('<a href="{}" class="ro-link">{}</a>', change_url(obj), text or str(obj))
+
+
+def at(moment: datetime | None) -> str:
+    """Return a moment as staff read it everywhere: UTC, to the second."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""
+
+
+def moment(name: str, description: str = "", *, ordering: bool = True) -> Callable[[Any], str]:
+    """Return a column that shows a moment."""
+
+    @admin.display(description=description or name.removesuffix("_at").replace("_", " "))
+    def show(obj: Any) -> str:
+        return at(getattr(obj, name)) or "–"
+
+    if ordering:
+        show.admin_order_field = name  # type: ignore[attr-defined]
+    return show
+
+
+def json_block(value: object) -> SafeString:
+    """Return JSON as readable, escaped text."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, default=str)
+    return format_html('<pre class="ro-json">{}</pre>', text)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeString:
+    """Return a small table; every cell is escaped unless it is markup of ours."""
+    head = format_html_join("", "<th>{}</th>", ((heading,) for heading in headings))
+    body = format_html_join(
+        "", "<tr>{}</tr>", ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows)
+    )
+    return format_html(
+        '<div class="ro-scroll"><table class="ro-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+        head,
+        body,
+    )
+
+
+def coloured(colours: Mapping[str, str], name: str, description: str) -> Callable[[Any], SafeString]:
+    """Return a column that shows a field's choice as a badge."""
+
+    @admin.display(description=description, ordering=name)
+    def show(obj: Any) -> SafeString:
+        return badge(getattr(obj, f"get_{name}_display")(), colours.get(getattr(obj, name), ""))
+
+    return show

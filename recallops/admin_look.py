@@ -1,0 +1,115 @@
+"""How the admin looks: the `UNFOLD` setting. Links are lazy, since settings are read before addresses exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.urls import reverse_lazy
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+
+def may(permission: str) -> Any:
+    """Return a check for the sidebar: whether its person may see the rows behind a link."""
+    label, name = permission.split(".")
+
+    def check(request: HttpRequest) -> bool:
+        user = request.user
+        return user.has_perm(f"{label}.view_{name}") or user.has_perm(f"{label}.change_{name}")
+
+    return check
+
+
+def superuser(request: HttpRequest) -> bool:
+    """Tell whether the queue's pages are shown."""
+    return bool(request.user.is_superuser)  # type: ignore[union-attr]
+
+
+def _link(title: str, icon: str, label: str, name: str, permission: Any = None) -> dict[str, Any]:
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{label}_{name}_changelist"),
+        "permission": permission or may(f"{label}.{name}"),
+    }
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "RecallOps",
+    "SITE_HEADER": "RecallOps",
+    "SITE_SYMBOL": "move_up",
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.7% .013 236.6)",
+            "100": "oklch(95.1% .026 236.8)",
+            "200": "oklch(90.1% .058 230.9)",
+            "300": "oklch(82.8% .111 230.3)",
+            "400": "oklch(74.6% .16 232.7)",
+            "500": "oklch(62% .15 240)",
+            "600": "oklch(52% .14 244)",
+            "700": "oklch(45% .12 245)",
+            "800": "oklch(40% .1 246)",
+            "900": "oklch(35% .08 248)",
+            "950": "oklch(27% .06 250)",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "title": "The move",
+                "items": [
+                    _link("Batches", "move_up", "migrations_app", "batch"),
+                    _link("Items", "checklist", "migrations_app", "item"),
+                    _link("Findings", "report", "migrations_app", "finding"),
+                    _link("Ledger", "fact_check", "calendars", "assignment"),
+                ],
+            },
+            {
+                "title": "Workspaces",
+                "items": [
+                    _link("Workspaces", "workspaces", "calendars", "workspace"),
+                    _link("API keys", "key", "calendars", "apikey"),
+                    _link("OAuth clients", "passkey", "calendars", "oauthclient"),
+                    _link("Regions", "public", "calendars", "region"),
+                    _link("Endpoint limits", "speed", "calendars", "endpointlimit"),
+                ],
+            },
+            {
+                "title": "Calendars",
+                "items": [
+                    _link("Customers", "groups", "calendars", "customer"),
+                    _link("Calendars", "calendar_month", "calendars", "calendar"),
+                    _link("Connections", "link", "calendars", "connection"),
+                    _link("Events", "event", "calendars", "event"),
+                    _link("Bots", "smart_toy", "calendars", "bot"),
+                ],
+            },
+            {
+                "title": "Records",
+                "collapsible": True,
+                "items": [
+                    _link("Audit entries", "history", "calendars", "auditentry"),
+                    _link("Intents", "edit_note", "calendars", "intent"),
+                    _link("Id mappings", "swap_horiz", "calendars", "idmapping"),
+                ],
+            },
+            {
+                "title": "Staff and queue",
+                "collapsible": True,
+                "items": [
+                    _link("Users", "person", "auth", "user"),
+                    _link("Groups", "group", "auth", "group"),
+                    _link("Queued tasks", "hourglass", "django_q", "ormq", superuser),
+                    _link("Done tasks", "task_alt", "django_q", "success", superuser),
+                    _link("Failed tasks", "error", "django_q", "failure", superuser),
+                ],
+            },
+        ],
+    },
+}

@@ -1,0 +1,58 @@
+"""Inputs of our own forms, dressed as the admin's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+
+if TYPE_CHECKING:
+    BUTTON_CLASSES: list[str] = []
+    INPUT_CLASSES: list[str] = []
+    TEXTAREA_CLASSES: list[str] = []
+    SELECT_CLASSES: list[str] = []
+else:
+    from unfold.widgets import INPUT_CLASSES, SELECT_CLASSES, TEXTAREA_CLASSES
+
+
+def _dress(attrs: dict[str, Any] | None, classes: list[str]) -> dict[str, Any]:
+    return {"class": " ".join(classes), **(attrs or {})}
+
+
+class TextInput(forms.TextInput):
+    """One line of text."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(_dress(attrs, INPUT_CLASSES))
+
+
+class Select(forms.Select):
+    """One of several."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None, choices: Any = ()) -> None:
+        super().__init__(_dress(attrs, SELECT_CLASSES), choices)
+
+
+class SelectMultiple(forms.SelectMultiple):
+    """Some of several."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None, choices: Any = ()) -> None:
+        super().__init__({"size": 10, "class": "ro-many", **(attrs or {})}, choices)
+
+
+class SecretInput(forms.PasswordInput):
+    """A secret in one line: what was typed is never sent back."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"autocomplete": "off", **_dress(attrs, INPUT_CLASSES)}, render_value=False)
+
+
+class SecretText(forms.Textarea):
+    """A secret of several lines: what was typed is never sent back."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"autocomplete": "off", "rows": 4, **_dress(attrs, TEXTAREA_CLASSES)})
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        """Show nothing, whatever there is."""
+        return super().get_context(name, "", attrs)
