@@ -76,7 +76,6 @@ class Bots(State):
             for event_id in bot.events:
                 event = self.events[event_id]
                 event.bots = [entry for entry in event.bots if entry.bot_id != bot_id]
-                event.text = None
         if bot.attendance is not None and bot.live:
             self.world.attendance[bot.attendance].left_at = self.world.now()
         self._discard(bot)
@@ -132,7 +131,6 @@ class Bots(State):
         if bot is not None and not bot.scheduled and (not bot.live or switches.live_bots_spared):
             return False
         event.bots.remove(entry)
-        event.text = None
         if bot is None:
             return True
         bot.events.pop(event.id, None)

@@ -235,7 +235,7 @@ class Calendars(Events):
         for event_id in list(calendar.by_start):
             event = self.events[event_id]
             self._unindex(calendar, event)
-            event.is_deleted, event.updated_at, event.text = True, self.world.now(), None
+            event.is_deleted, event.updated_at = True, self.world.now()
             self._index(calendar, event)
             self.unschedule(event)
         calendar.events.clear()

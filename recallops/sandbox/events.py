@@ -164,7 +164,6 @@ class Events(Bots):
         event.version = copy.version
         event.is_deleted = copy.deleted or not inside
         event.updated_at = now
-        event.text = None
         self._index(calendar, event)
         if event.is_deleted:
             self.unschedule(event)
@@ -204,7 +203,6 @@ class Events(Bots):
             self.by_update.remove(event.updated_at, event.id)
             event.updated_at = self.world.now()
             self.by_update.add(event.updated_at, event.id)
-        event.text = None
 
     # --- bots on events -----------------------------------------------------------------------------------------
 

@@ -114,12 +114,19 @@ class Event:
     is_deleted: bool = False
     version: int = 0
     bots: list[Entry] = field(default_factory=list)
-    text: str | None = None  # its JSON, until it changes
 
     def json(self) -> str:
         """Return the event as the API shows it."""
-        if self.text is None:
-            bots = [
+        rest = {
+            "platform": self.platform,
+            "platform_id": self.platform_id,
+            "ical_uid": self.ical_uid,
+            "meeting_platform": platform_of(self.meeting_url),
+            "meeting_url": self.meeting_url,
+            "created_at": iso(self.created_at),
+            "updated_at": iso(self.updated_at),
+            "is_deleted": self.is_deleted,
+            "bots": [
                 {
                     "bot_id": entry.bot_id,
                     "start_time": iso(entry.start_time),
@@ -127,23 +134,12 @@ class Event:
                     "meeting_url": entry.meeting_url,
                 }
                 for entry in self.bots
-            ]
-            rest = {
-                "platform": self.platform,
-                "platform_id": self.platform_id,
-                "ical_uid": self.ical_uid,
-                "meeting_platform": platform_of(self.meeting_url),
-                "meeting_url": self.meeting_url,
-                "created_at": iso(self.created_at),
-                "updated_at": iso(self.updated_at),
-                "is_deleted": self.is_deleted,
-                "bots": bots,
-            }
-            self.text = (
-                f'{{"id":"{self.id}","start_time":"{iso(self.start)}","end_time":"{iso(self.end)}",'
-                f'"calendar_id":"{self.calendar_id}","raw":{self.raw},{dumps(rest)[1:]}'
-            )
-        return self.text
+            ],
+        }
+        return (
+            f'{{"id":"{self.id}","start_time":"{iso(self.start)}","end_time":"{iso(self.end)}",'
+            f'"calendar_id":"{self.calendar_id}","raw":{self.raw},{dumps(rest)[1:]}'
+        )
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
 from recallops.clock import ManualClock
 from recallops.sandbox.meetings import GOOGLE, OUTLOOK
 from recallops.sandbox.transport import SandboxTransport

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.sandbox.conftest import NOON, ROOM
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from recallops.sandbox.meetings import GOOGLE, OUTLOOK
 from tests.sandbox.conftest import CLIENT
 
@@ -70,9 +71,7 @@ def test_missing_fields_come_in_the_envelope(stage: Stage) -> None:
         ({"platform": OUTLOOK, "oauth_client_id": "outlook-client"}, "AADSTS7000215"),
     ],
 )
-def test_bad_credentials_end_in_disconnected_not_in_an_error(
-    stage: Stage, changes: dict[str, Any], code: str
-) -> None:
+def test_bad_credentials_end_in_disconnected_not_in_an_error(stage: Stage, changes: dict[str, Any], code: str) -> None:
     answer = stage.call("POST", CALENDARS, wish(stage, **changes))
     assert answer.status_code == 201
     stage.later(seconds=30)
