@@ -25,10 +25,13 @@ from recallops.admin_display import change_url
 if TYPE_CHECKING:
     BaseModelAdmin = admin.ModelAdmin[Any]
     BaseTabularInline = admin.TabularInline[Any, Any]
+    from django.contrib.admin.views.main import ChangeList as BaseChangeList
+
     BasePaginator = Paginator[Any]
 else:
     from unfold.admin import ModelAdmin as BaseModelAdmin
     from unfold.admin import TabularInline as BaseTabularInline
+    from unfold.views import ChangeList as BaseChangeList
 
     BasePaginator = Paginator
 
@@ -104,6 +107,15 @@ def post_action(*, label: str, permission: str = "change") -> Callable[[Callable
     return mark
 
 
+class UncountedChangeList(BaseChangeList):
+    """A list that does not ask how many rows there are without its filters."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Let the filtered count stand for the whole one, so that no page shows a number nobody counted."""
+        super().get_results(request)
+        self.full_result_count = self.result_count
+
+
 class ModelAdmin(BaseModelAdmin):
     """The base of all our admin pages."""
 
@@ -115,6 +127,10 @@ class ModelAdmin(BaseModelAdmin):
 
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
     """Exceptions of an act whose text is a sentence for the person who pressed."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Use our own list."""
+        return UncountedChangeList
 
     def get_urls(self) -> list[URLPattern]:
         """Add the addresses of the acts."""

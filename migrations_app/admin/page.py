@@ -71,6 +71,16 @@ class Wait:
     until: str
 
 
+ACTS = {
+    "batch.create": "made the batch",
+    "batch.goal": "allowed a step",
+    "batch.cut_line": "set the cut line",
+    "batch.pause": "paused",
+    "batch.resume": "resumed",
+    "batch.retry_failed": "pressed “retry failed”",
+    "batch.numbers": "changed the numbers",
+    "finding.waive": "waived a finding",
+}
 STATE_WORDS = {"done": "done", "now": "now", "goal": "allowed", "ahead": "not allowed yet"}
 
 
@@ -112,7 +122,8 @@ def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
         "may_change": may_change,
         "only_looking": ONLY_LOOKING,
         "notes": _notes(batch),
-        "track": _track(batch, counts, may_change=may_change),
+        "track": (track := _track(batch, counts, may_change=may_change)),
+        "refusals": _refusals(track),
         "items": _items(batch, counts),
         "waits": _waits(batch),
         "coverage": _coverage(batch),
@@ -148,7 +159,7 @@ def digest(shown: dict[str, Any]) -> str:
     plain["coverage"] = [asdict(one) for one in shown["coverage"]["tallies"]]
     plain["waits"] = [asdict(one) for one in shown["waits"]]
     plain["findings"] = [(one.pk, one.sentence, one.remedy, one.severity) for one in shown["findings"]]
-    plain["acts"] = [one.pk for one in shown["acts"]]
+    plain["acts"] = [entry.pk for entry, _ in shown["acts"]]
     return hashlib.sha256(json.dumps(plain, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -207,7 +218,7 @@ def _track(batch: Batch, counts: _Counts, *, may_change: bool) -> list[Stop]:
                 step=button.step.value,
                 label=button.label,
                 state=button.state,
-                word=_word(batch, button),
+                word=_word(batch, button, left=of - passed if button.step in OF_THE_ITEM else 0),
                 passed=passed,
                 of=of if button.step not in OF_THE_BATCH else 0,
                 refusal=refusal,
@@ -218,8 +229,19 @@ def _track(batch: Batch, counts: _Counts, *, may_change: bool) -> list[Stop]:
     return stops
 
 
-def _word(batch: Batch, button: control.Button) -> str:
-    """Return the state of a step in a word."""
+def _refusals(track: Sequence[Stop]) -> list[tuple[str, str]]:
+    """Return why buttons are missing, each sentence once with the steps it holds for."""
+    reasons: dict[str, list[str]] = {}
+    for stop in track:
+        if stop.refusal and stop.state != "done" and stop.refusal != control.ALREADY_ALLOWED.format(step=stop.label):
+            reasons.setdefault(stop.refusal, []).append(stop.label)
+    return [(", ".join(labels), sentence) for sentence, labels in reasons.items()]
+
+
+def _word(batch: Batch, button: control.Button, *, left: int) -> str:
+    """Return the state of a step in a word; calendars that did not come along are not passed over."""
+    if button.state == "done" and left:
+        return f"{left} not through"
     if button.state != "now":
         return STATE_WORDS[button.state]
     if batch.status == BatchStatus.STOPPED:
@@ -366,14 +388,15 @@ def _case(order: dict[str, int]) -> Any:
     )
 
 
-def _acts(batch: Batch) -> Sequence[AuditEntry]:
-    """Who pressed what, newest first."""
-    return list(
-        AuditEntry.objects.filter(
+def _acts(batch: Batch) -> Sequence[tuple[AuditEntry, str]]:
+    """Who pressed what, newest first, each with the act in words."""
+    return [
+        (entry, ACTS.get(entry.action, entry.action))
+        for entry in AuditEntry.objects.filter(
             Q(subject_kind=Batch._meta.label_lower, subject_id=batch.pk)
             | Q(subject_kind=Finding._meta.label_lower, data__batch=batch.pk)
         ).order_by("-pk")[:MOST_ACTS]
-    )
+    ]
 
 
 def live_url(batch: Batch) -> str:

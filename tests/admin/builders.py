@@ -1,0 +1,232 @@
+"""Rows for tests, one typed function a model; everything that a test does not care about has a plausible value."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import Permission, User
+
+from calendars.models import (
+    ApiKey,
+    Assignment,
+    AuditEntry,
+    Bot,
+    Calendar,
+    Connection,
+    ConnectionStatus,
+    Customer,
+    CustomerDomain,
+    Event,
+    IdMapping,
+    Intent,
+    Occurrence,
+    Platform,
+    RateBudget,
+    Region,
+    Verdict,
+    Workspace,
+)
+from migrations_app import control
+from migrations_app.itineraries import Step
+from migrations_app.models import Batch, CoverageReading, Finding, Item, ItemStatus, Severity
+from recallops import clock
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+_number = itertools.count(1)
+
+
+def make_staff(name: str = "", *, permissions: tuple[str, ...] = (), superuser: bool = False) -> User:
+    """A person of support, with Django's own permissions ("app.codename")."""
+    user = User.objects.create_user(name or f"staff-{next(_number)}", password="correct horse", is_staff=True)
+    if superuser:
+        User.objects.filter(pk=user.pk).update(is_superuser=True)
+    for permission in permissions:
+        label, codename = permission.split(".")
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=label, codename=codename))
+    return User.objects.get(pk=user.pk)
+
+
+def make_region(code: str = "us-west-2", **fields: Any) -> Region:
+    defaults = {"label": code, "base_url": f"https://{code}.recall.ai", **fields}
+    region, _ = Region.objects.get_or_create(provider="recall", code=code, defaults=defaults)
+    return region
+
+
+def make_workspace(slug: str = "", *, region: Region | None = None, **fields: Any) -> Workspace:
+    slug = slug or f"workspace-{next(_number)}"
+    workspace = Workspace.objects.create(
+        slug=slug, region=region or make_region(), **{"name": slug.replace("-", " ").capitalize(), **fields}
+    )
+    RateBudget.objects.fill(workspace)
+    return workspace
+
+
+def make_key(workspace: Workspace, secret: str = "", **fields: Any) -> ApiKey:
+    return ApiKey.objects.create(
+        workspace=workspace, secret=secret or f"recall-secret-key-number-{next(_number):06}", **fields
+    )
+
+
+def make_customer(name: str = "", *, domain: str = "") -> Customer:
+    number = next(_number)
+    customer = Customer.objects.create(slug=f"customer-{number}", name=name or f"Customer {number}")
+    CustomerDomain.objects.create(customer=customer, domain=domain or f"customer-{number}.example")
+    return customer
+
+
+def make_calendar(
+    customer: Customer | None = None, *, email: str = "", family: str = "move", platform: str = Platform.GOOGLE
+) -> Calendar:
+    customer = customer or make_customer()
+    return Calendar.objects.create(
+        customer=customer, family=family, platform=platform, email=email or f"person-{next(_number)}@{customer.slug}.example"
+    )
+
+
+def make_connection(
+    workspace: Workspace, calendar: Calendar | None = None, *, status: str = ConnectionStatus.CONNECTED, **fields: Any
+) -> Connection:
+    calendar = calendar or make_calendar(family=workspace.family)
+    defaults: dict[str, Any] = {
+        "remote_id": f"00000000-0000-4000-8000-{next(_number):012}",
+        "platform_email": calendar.email,
+        "oauth_client_id": "client.apps.example",
+        "oauth_client_secret": "oauth-secret-of-the-client",
+        "refresh_token": "refresh-token-of-the-user",
+        "metadata": {"tenant": 7},
+        "read_begun_at": clock.now(),
+    }
+    return Connection.objects.create(calendar=calendar, workspace=workspace, status=status, **{**defaults, **fields})
+
+
+def make_assignment(
+    owner: Workspace,
+    *,
+    calendars: tuple[Calendar, ...] = (),
+    start: datetime | None = None,
+    verdict: str = Verdict.SOURCE,
+    **fields: Any,
+) -> Assignment:
+    number = next(_number)
+    start = start or clock.now() + timedelta(hours=number % 200 + 1)
+    assignment = Assignment.objects.create(
+        **{
+            "family": owner.family,
+            "start": start,
+            "end": start + timedelta(minutes=30),
+            "url": f"https://meet.example/room-{number}",
+            "identity": f"{number:064}",
+            "owner": owner,
+            "verdict": verdict,
+            "verdict_at": clock.now(),
+            "keys": {str(owner.pk): f"key-{number}"},
+            "bot_config": {"bot_name": "Recorder"},
+            **fields,
+        }
+    )
+    for calendar in calendars:
+        make_occurrence(calendar, assignment=assignment)
+    return assignment
+
+
+def make_occurrence(calendar: Calendar, *, assignment: Assignment | None = None, **fields: Any) -> Occurrence:
+    defaults: dict[str, Any] = {"platform_id": f"platform-{next(_number)}", "wanted": True, "reason": "as found"}
+    return Occurrence.objects.create(calendar=calendar, assignment=assignment, **{**defaults, **fields})
+
+
+def make_event(connection: Connection, *, title: str = "Weekly sync", url: str = "", **fields: Any) -> Event:
+    number = next(_number)
+    start = fields.pop("start", clock.now() + timedelta(hours=number % 200 + 1))
+    defaults: dict[str, Any] = {
+        "occurrence": fields.pop("occurrence", None) or make_occurrence(connection.calendar),
+        "remote_id": f"event-{number}",
+        "start": start,
+        "end": start + timedelta(minutes=30),
+        "url": url or f"https://meet.example/room-{number}",
+        "bots": [{"bot_id": f"bot-{number}", "start": start.isoformat()}],
+        "raw": {"summary": title},
+        "digest": f"{number:032}",
+        "remote_updated_at": clock.now(),
+        "read_begun_at": clock.now(),
+    }
+    return Event.objects.create(workspace=connection.workspace, connection=connection, **{**defaults, **fields})
+
+
+def make_bot(workspace: Workspace, **fields: Any) -> Bot:
+    number = next(_number)
+    defaults: dict[str, Any] = {
+        "remote_id": f"bot-{number}",
+        "join_at": clock.now() + timedelta(hours=1),
+        "meeting_url": f"https://meet.example/room-{number}",
+        "config": {"bot_name": "Recorder"},
+        "read_begun_at": clock.now(),
+    }
+    return Bot.objects.create(workspace=workspace, **{**defaults, **fields})
+
+
+def make_intent(workspace: Workspace, **fields: Any) -> Intent:
+    defaults: dict[str, Any] = {
+        "purpose": Intent.Purpose.ADD_BOT,
+        "subject": f"event-{next(_number)}",
+        "sent_at": clock.now(),
+    }
+    return Intent.objects.create(workspace=workspace, **{**defaults, **fields})
+
+
+def make_mapping(source: Workspace, target: Workspace, **fields: Any) -> IdMapping:
+    number = next(_number)
+    defaults: dict[str, Any] = {
+        "kind": "calendar",
+        "source_remote_id": f"old-{number}",
+        "target_remote_id": f"new-{number}",
+    }
+    return IdMapping.objects.create(source=source, target=target, **{**defaults, **fields})
+
+
+def make_batch(
+    slug: str = "", *, source: Workspace | None = None, target: Workspace | None = None, actor: Any = None, **fields: Any
+) -> Batch:
+    """A batch between two workspaces; `fields` are written past `control`, as the engine would."""
+    source = source or make_workspace(region=make_region("us-west-2"))
+    target = target or make_workspace(region=make_region("eu-central-1"))
+    batch = control.create_batch(slug=slug or f"batch-{next(_number)}", source=source, target=target, actor=actor)
+    if fields:
+        Batch.objects.filter(pk=batch.pk).update(**fields)
+    return Batch.objects.select_related("source__region", "target__region", "handover").get(pk=batch.pk)
+
+
+def make_item(
+    batch: Batch, *, connection: Connection | None = None, status: str = ItemStatus.READY, **fields: Any
+) -> Item:
+    connection = connection or make_connection(batch.source)
+    defaults: dict[str, Any] = {
+        "kind": Item.Kind.CONNECTION,
+        "source_id": connection.remote_id,
+        "title": connection.calendar.email,
+        "step": Step.RECREATE,
+    }
+    return Item.objects.create(batch=batch, connection=connection, status=status, **{**defaults, **fields})
+
+
+def make_finding(batch: Batch, *, severity: str = Severity.WARNING, sentence: str = "", **fields: Any) -> Finding:
+    number = next(_number)
+    defaults: dict[str, Any] = {
+        "code": f"check-{number}",
+        "step": Step.PREFLIGHT,
+        "sentence": sentence or f"Something number {number} is not as it should be.",
+        "remedy": "Look at it.",
+        "found_at": clock.now(),
+    }
+    return Finding.objects.create(batch=batch, severity=severity, **{**defaults, **fields})
+
+
+def make_reading(batch: Batch, moment: str, counts: dict[str, int]) -> CoverageReading:
+    return CoverageReading.objects.create(
+        batch=batch, moment=moment, at=clock.now(), total=sum(counts.values()), counts=counts
+    )
+
+
+def make_act(batch: Batch, *, actor: Any = None, action: str = "batch.goal") -> AuditEntry:
+    return AuditEntry.objects.record(actor=actor, action=action, subject=batch, before="", after="preflight")
