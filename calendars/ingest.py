@@ -167,7 +167,6 @@ def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: date
         occurrences = _occurrences([(owners[item.calendar_id].calendar_id, item) for item in items])
         same: list[int] = []
         changed: list[Event] = []
-        new: list[Event] = []
         for item in items:
             row = known.get(item.id)
             digest = _digest(item)
@@ -176,24 +175,25 @@ def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: date
             if row is not None and row.digest == digest:
                 same.append(row.pk)
                 continue
-            if row is None:
-                row = Event(workspace=workspace, remote_id=item.id)
-                new.append(row)
-            else:
-                changed.append(row)
             connection = owners[item.calendar_id]
-            row.connection = connection
-            row.occurrence = occurrences[(connection.calendar_id, _identity(item.platform_id))]
+            row = Event(
+                workspace=workspace,
+                remote_id=item.id,
+                connection=connection,
+                occurrence=occurrences[(connection.calendar_id, _identity(item.platform_id))],
+                changed_at=row.changed_at if row is not None else None,
+            )
             _fill_event(row, item, digest, begun_at)
+            changed.append(row)
         Event.objects.filter(pk__in=same).update(read_begun_at=begun_at)
-        Event.objects.bulk_update(changed, _EVENT_COLUMNS)
-        Event.objects.bulk_create(new, ignore_conflicts=True)
-        if new:
-            # rows that somebody else made at the same moment keep their own; ours are re-read for their keys
-            fresh = Event.objects.filter(workspace=workspace, remote_id__in=[row.remote_id for row in new])
-            new = list(fresh.select_related("occurrence", "connection__calendar"))
-        if join and (changed or new):
-            assignments.join([*changed, *new], workspace=workspace)
+        Event.objects.bulk_create(
+            changed,
+            update_conflicts=True,
+            unique_fields=["workspace", "remote_id"],
+            update_fields=_EVENT_COLUMNS,
+        )
+        if join and changed:
+            assignments.join(changed, workspace=workspace)
 
 
 def _fill_event(row: Event, item: RecallEvent, digest: str, begun_at: datetime) -> None:

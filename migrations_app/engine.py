@@ -91,8 +91,6 @@ def advance_batch(batch: Batch, *, lease: Lease) -> bool:
     """Run the batch's own next step, or notice where its items are. Returns whether to come again at once."""
     mine = Batch.objects.filter(pk=batch.pk, lease_token=lease.token)
     step = Step(batch.step)
-    if step not in OF_THE_BATCH:
-        return _follow_items(batch, mine)
     if not allows(batch.goal, step):
         return _rest(batch, mine)
     mine.update(attempts=F("attempts") + 1, status=BatchStatus.RUNNING)
@@ -146,20 +144,24 @@ def _rest(batch: Batch, mine: QuerySet[Batch]) -> bool:
     return False
 
 
-def _follow_items(batch: Batch, mine: QuerySet[Batch]) -> bool:
-    """Set the batch's step to that of its slowest item; when all have ended, clean up comes next."""
+def follow_items(batch: Batch) -> None:
+    """Set the batch's step to that of its slowest item; when all have ended, clean up comes next.
+
+    Guarded updates of what the items say: anybody may do it at any time.
+    """
+    mine = Batch.objects.filter(pk=batch.pk, step=batch.step)
     items = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
     order = Case(*[When(step=step, then=Value(position(step))) for step in FORWARD], default=Value(0))
     slowest = items.filter(status__in=ItemStatus.active()).aggregate(place=Min(order))["place"]
     if slowest is None:
         mine.update(step=Step.CLEAN_UP, changed_at=clock.now())
-        return True
+        return
     mine.exclude(step=FORWARD[slowest]).update(step=FORWARD[slowest])
     moving = items.filter(status__in=ItemStatus.active(), step__in=[s for s in FORWARD if allows(batch.goal, s)])
     if not moving.exists():
-        return _rest(batch, mine)
-    mine.exclude(status=BatchStatus.RUNNING).update(status=BatchStatus.RUNNING, reason="")
-    return False
+        _rest(batch, Batch.objects.filter(pk=batch.pk))
+    elif batch.status != BatchStatus.RUNNING:
+        Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.RUNNING, reason="")
 
 
 def next_due(batch: Batch) -> datetime | None:

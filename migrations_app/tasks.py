@@ -78,10 +78,7 @@ def find_work(slug: str, room: int) -> list[Callable[[], None]]:
         hand_over.prepare(batch)
     ids = take(engine.due_items(batch), limit=room, lease=lease, order_by=["nearest", "pk"])
     if not ids:
-        held = take(Batch.objects.filter(pk=batch.pk), limit=1, lease=lease, order_by=["pk"])
-        if held:
-            _advance_batch(batch.pk, lease)
-        return []
+        engine.follow_items(batch)
     return [partial(engine.advance, pk, lease=lease) for pk in ids]
 
 

@@ -26,6 +26,15 @@ START = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)  # a Monday morning
 REGIONS = {"us-west-2": "https://us.sandbox.test", "eu-central-1": "https://eu.sandbox.test"}
 
 
+class TickingClock(clock.ManualClock):
+    """Stands still but for a microsecond at each look: what is read later is later."""
+
+    def now(self) -> datetime:
+        """Return the time, a tick after the last look."""
+        self.at += timedelta(microseconds=1)
+        return self.at
+
+
 @dataclass(slots=True)
 class Move:
     """A filled world, its two workspaces on both sides of the door, and a batch between them."""
@@ -35,7 +44,7 @@ class Move:
     customers: int = 1
     seed: int = 1
     start: datetime = START
-    time: clock.ManualClock = field(init=False)
+    time: TickingClock = field(init=False)
     world: World = field(init=False)
     source: Workspace = field(init=False)
     target: Workspace = field(init=False)
@@ -43,7 +52,7 @@ class Move:
     trace: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.time = clock.ManualClock(self.start)
+        self.time = TickingClock(self.start)
         clock.install(self.time)
         self.world = World(self.time, seed=self.seed)
         for code, url in REGIONS.items():

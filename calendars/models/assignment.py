@@ -53,6 +53,7 @@ class Assignment(models.Model):
     verdict_at = models.DateTimeField(null=True)
     both = models.BooleanField(default=False, help_text="Seen with a bot in both regions.")
     over = models.BooleanField(default=False)
+    attended = models.BooleanField(null=True, help_text="Once it is over: was a bot in the call?")
     due_at = models.DateTimeField(null=True, help_text="Domain time from which it wants to be looked at.")
     looked_at = models.DateTimeField(null=True, help_text="Begin of the last full reading of both sides.")
     attempts = models.IntegerField(default=0)

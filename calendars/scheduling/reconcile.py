@@ -17,7 +17,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,12 +30,13 @@ from calendars.leases import Lease, give_back
 from calendars.models import Assignment, Bot, Event, Handover, IdMapping, Intent, Workspace
 from calendars.providers import errors
 from calendars.providers.connect import client_for
+from calendars.providers.recall import RecallClient
 from calendars.scheduling.bot_config import portable
 from calendars.scheduling.decide import decide
 from calendars.scheduling.ownership import fits
 from calendars.scheduling.rows import Loaded, load, numbers_for
 from calendars.scheduling.values import Act, Action, Numbers, Purpose, Row, Side
-from calendars.scheduling.verdicts import verdict
+from calendars.scheduling.verdicts import verdict, was_there
 from recallops import clock
 
 ROUNDS = 12  # READ, ADD, READ, FLIP, REMOVE, READ is the longest way of one hand-over; tidying may come between
@@ -55,6 +56,7 @@ class Outcome:
     reason: str
     due_at: datetime | None
     over: bool = False
+    attended: bool | None = None
 
 
 class Trouble(Exception):
@@ -81,6 +83,8 @@ class _Run:
         self.outcomes: dict[int, Outcome] = {}
         self.workspaces: dict[int, Workspace] = {}
         self.numbers = Numbers()
+        self.clients: dict[int, RecallClient] = {}
+        self.rewrites: dict[tuple[int, int], dict[str, str]] = {}
 
     def run(self) -> None:
         loaded: list[Loaded] = []
@@ -123,9 +127,9 @@ class _Run:
             for intent in side.intents if side else ():
                 member = next((m for m in side.members if m.event == intent.event), None) if side else None
                 due = intent.due(self.numbers.late_commit)
-                if member is not None and (member.read_at is None or member.read_at < due):
+                if member is not None and (member.read_at is None or member.read_at <= due):
                     continue
-                if member is None and clock.now() < due:
+                if member is None and clock.now() <= due:
                     continue
                 happened = self._happened(one.row, intent.purpose, intent.bot_id, member)
                 closed |= bool(
@@ -164,6 +168,7 @@ class _Run:
         done = False
         for workspace, wanting in reads.items():
             done |= self._read(workspace, wanting)
+        self._find_configs([one for one in loaded if actions[one.row.assignment].act is Act.ADD])
         for one in loaded:
             action = actions[one.row.assignment]
             try:
@@ -202,7 +207,8 @@ class _Run:
         if action.act is Act.WAIT:
             self.outcomes[one.row.assignment] = Outcome(action.reason, action.until)
         elif action.act is Act.OVER:
-            self.outcomes[one.row.assignment] = Outcome(action.reason, None, over=True)
+            attended = was_there(one.row) if clock.now() >= one.row.end else None
+            self.outcomes[one.row.assignment] = Outcome(action.reason, None, over=True, attended=attended)
         return False
 
     def _flip(self, one: Loaded, action: Action) -> bool:
@@ -233,7 +239,7 @@ class _Run:
             self._send(
                 intent,
                 one,
-                lambda event=event, intent=intent: client_for(workspace).add_bot(
+                lambda event=event, intent=intent: self._client(workspace).add_bot(
                     event.remote_id,
                     deduplication_key=key,
                     bot_config=config,
@@ -252,7 +258,7 @@ class _Run:
                     continue
                 intent = self._intent(one, workspace, Intent.Purpose.REMOVE_BOT, event, bot_id, {"bot": bot_id})
                 by_bot = self._must_name_bot(side, event_id, action.bots)
-                client = client_for(workspace)
+                client = self._client(workspace)
                 self._send(
                     intent,
                     one,
@@ -291,7 +297,8 @@ class _Run:
         ended = Bot.objects.filter(remote_id__in=action.bots, terminal=True).count()
         if ended < len(action.bots) and clock.now() < one.row.end + timedelta(hours=12):
             raise Trouble("the call runs over", clock.now() + STILL_RUNNING)
-        self.outcomes[one.row.assignment] = Outcome("over", None, over=True)
+        attended = Bot.objects.filter(remote_id__in=action.bots, attended=True).exists()
+        self.outcomes[one.row.assignment] = Outcome("over", None, over=True, attended=attended)
         return False
 
     # -- the pieces of a write
@@ -353,7 +360,7 @@ class _Run:
             return Trouble(error.sentence[:300], now + TROUBLE_RETRY)
         if isinstance(error, errors.BudgetBusy):
             return Trouble(error.sentence[:300], now + timedelta(seconds=error.wait * clock.speed()))
-        if isinstance(error, errors.OutcomeUnknown):
+        if error.may_have_happened:
             return Trouble("an answer was lost; waiting until it can be read", now + self.numbers.late_commit)
         if error.retry_after is not None:
             return Trouble(error.sentence[:300], now + error.retry_after)
@@ -371,35 +378,55 @@ class _Run:
             one.assignment.keys = {**keys, str(workspace): key}
         return str(one.assignment.keys[str(workspace)])
 
+    def _client(self, workspace: Workspace) -> RecallClient:
+        if workspace.pk not in self.clients:
+            self.clients[workspace.pk] = client_for(workspace)
+        return self.clients[workspace.pk]
+
     def _config(self, one: Loaded, workspace: Workspace) -> dict[str, Any]:
         """Return the complete configuration for this row's bot: that of the bot found, rewritten for the region."""
         if one.assignment.bot_config is None:
-            found = self._found_config(one)
-            Assignment.objects.filter(pk=one.assignment.pk, bot_config=None).update(bot_config=found)
-            one.assignment.bot_config = found
-        rewrites: dict[str, str] = {}
-        if one.order is not None:
-            handover = Handover.objects.filter(
-                source=one.order.source, target=one.order.target, calendars__occurrences__assignment=one.assignment
-            ).first()
-            rewrites = dict(handover.rewrites) if handover else {}
-            if workspace.pk == one.order.source:
-                rewrites = {new: old for old, new in rewrites.items()}
-        return portable(one.assignment.bot_config, rewrites=rewrites)
+            self._find_configs([one], ask=True)
+        if one.assignment.bot_config is None:
+            raise Trouble(NO_CONFIG, clock.now() + TROUBLE_RETRY)
+        return portable(one.assignment.bot_config, rewrites=self._rewrites(one, workspace))
 
-    def _found_config(self, one: Loaded) -> dict[str, Any]:
-        entries = [(event.workspace_id, entry["bot_id"]) for event in one.events.values() for entry in event.bots]
-        for workspace_id, bot_id in entries:
-            bot = Bot.objects.filter(workspace=workspace_id, remote_id=bot_id).exclude(config=None).first()
-            if bot is None and workspace_id in self.workspaces:
-                try:
-                    sync.read_bots(self.workspaces[workspace_id], [bot_id])
-                except errors.ProviderError as error:
-                    raise self._trouble(error, self.workspaces[workspace_id], attempts=1) from error
-                bot = Bot.objects.filter(workspace=workspace_id, remote_id=bot_id).exclude(config=None).first()
-            if bot is not None and bot.config:
-                return dict(bot.config)
-        raise Trouble(NO_CONFIG, clock.now() + TROUBLE_RETRY)
+    def _rewrites(self, one: Loaded, workspace: Workspace) -> dict[str, str]:
+        if one.order is None:
+            return {}
+        pair = (one.order.source, one.order.target)
+        if pair not in self.rewrites:
+            ordered = Handover.objects.filter(source=pair[0], target=pair[1])
+            found = ordered.filter(calendars__occurrences__assignment=one.assignment).first()
+            self.rewrites[pair] = dict(found.rewrites) if found else {}
+        rewrites = self.rewrites[pair]
+        return {new: old for old, new in rewrites.items()} if workspace.pk == pair[0] else rewrites
+
+    def _find_configs(self, rows: list[Loaded], *, ask: bool = False) -> None:
+        """Take the configuration of a bot found for these rows that have none yet; `ask`: read it if need be."""
+        without = [one for one in rows if one.assignment.bot_config is None]
+        entries = {
+            (event.workspace_id, entry["bot_id"]): one
+            for one in without
+            for event in one.events.values()
+            for entry in event.bots
+        }
+        if ask:
+            for workspace_id, bot_id in entries:
+                if workspace_id in self.workspaces:
+                    try:
+                        sync.read_bots(self.workspaces[workspace_id], [bot_id])
+                    except errors.ProviderError as error:
+                        raise self._trouble(error, self.workspaces[workspace_id], attempts=1) from error
+        known = Bot.objects.filter(remote_id__in=[bot_id for _, bot_id in entries]).exclude(config=None)
+        found = []
+        for bot in known if entries else ():
+            one = entries.get((bot.workspace_id, bot.remote_id))
+            if one is not None and one.assignment.bot_config is None:
+                one.assignment.bot_config = bot.config
+                found.append(one.assignment)
+        if found:
+            Assignment.objects.bulk_update(found, ["bot_config"])
 
     def _reserve(self, one: Loaded) -> bool:
         """Take a place in the window of meetings with a bot in both regions: what a total outage could double."""
@@ -423,7 +450,8 @@ class _Run:
         values = []
         for one in loaded:
             outcome = self.outcomes.get(one.row.assignment, Outcome("goes on in a moment", now))
-            said, note = verdict(one.row, now=now, numbers=self.numbers, order=one.order)
+            row = replace(one.row, attended=outcome.attended) if outcome.over else one.row
+            said, note = verdict(row, now=now, numbers=self.numbers, order=one.order)
             held = [_has_bot(side, one.row, now, self.numbers) for side in (one.row.owner, one.row.other) if side]
             pending = any(i.purpose is Purpose.ADD for s in (one.row.owner, one.row.other) if s for i in s.intents)
             progressed = outcome.reason != one.assignment.reason or outcome.over
@@ -437,13 +465,14 @@ class _Run:
                     outcome.due_at,
                     outcome.over,
                     len(held) == 2 and (all(held) or pending),
+                    outcome.attended,
                     0 if progressed else min(one.assignment.attempts + 1, 20),
                 )
             )
         if not values:
             return
         rows = ", ".join(
-            ["(%s::bigint, %s::bigint, %s, %s, %s, %s::timestamptz, %s::bool, %s::bool, %s::int)"] * len(values)
+            ["(%s::bigint, %s::bigint, %s, %s, %s, %s::timestamptz, %s::bool, %s::bool, %s::bool, %s::int)"] * len(values)
         )
         with connection.cursor() as cursor:
             cursor.execute(
@@ -451,8 +480,8 @@ class _Run:
                 UPDATE {Assignment._meta.db_table} AS a SET
                     verdict = v.verdict, note = v.note, reason = v.reason, verdict_at = %s,
                     due_at = CASE WHEN a.version = v.version THEN v.due_at ELSE a.due_at END,
-                    over = v.over AND a.version = v.version, "both" = v.in_both, attempts = v.attempts
-                FROM (VALUES {rows}) AS v(id, version, verdict, note, reason, due_at, over, in_both, attempts)
+                    over = v.over AND a.version = v.version, "both" = v.in_both, attended = v.attended, attempts = v.attempts
+                FROM (VALUES {rows}) AS v(id, version, verdict, note, reason, due_at, over, in_both, attended, attempts)
                 WHERE a.id = v.id AND a.lease_token = %s
                 """,  # noqa: S608 (our own table's name and placeholders)
                 [now, *[value for row in values for value in row], self.lease.token],

@@ -138,6 +138,7 @@ def _loaded(
             in_target=bool(order and in_place.get(order.target)),
         ),
         hold=PAUSED if order is not None and order.paused else "",
+        attended=assignment.attended,
     )
     return Loaded(assignment, row, order, {event.pk: event for _, event in mine})
 

@@ -128,7 +128,7 @@ class Row:
     keys: dict[int, str] = field(default_factory=dict)
     wish: int = 0  # the workspace where it should be
     hold: str = ""  # why the wish may not be acted on now: paused, window full
-    split: bool = False
+    attended: bool | None = None  # once it is over
 
 
 class Act(StrEnum):

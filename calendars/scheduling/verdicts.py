@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from calendars.models.assignment import Verdict
 from calendars.scheduling.ownership import Order, fits
-from calendars.scheduling.values import Numbers, Row, Side
+from calendars.scheduling.values import BotEntry, Numbers, Row, Side
 
 STALE_AFTER = 3  # missed sweeps after which a reading counts as too old
 
@@ -27,7 +27,7 @@ def verdict(row: Row, *, now: datetime, numbers: Numbers, order: Order | None) -
         )
         return (Verdict.UNWANTED, "") if scheduled else (Verdict.OVER, "nobody wants it any more")
     if count == 0:
-        if away <= timedelta(0) and _was_there(row):
+        if away <= timedelta(0) and was_there(row):
             return Verdict.ATTENDED, "its bot has left already"
         return Verdict.MISSED, "being added" if away > timedelta(0) else ""
     if count > 1:
@@ -67,12 +67,23 @@ def _fitting(side: Side, row: Row, *, now: datetime, numbers: Numbers) -> set[st
     }
 
 
-def _was_there(row: Row) -> bool:
+def was_there(row: Row) -> bool:
+    """Tell whether a bot of this row was seen in the call."""
+    if row.attended is not None:
+        return row.attended
+    return any(entry.start == row.start and entry.attended for entry in _entries(row))
+
+
+def _entries(row: Row) -> list[BotEntry]:
     sides = [side for side in (row.owner, row.other) if side is not None]
-    return any(e.start == row.start and e.attended for s in sides for m in s.members for e in m.bots)
+    return [entry for side in sides for member in side.members for entry in member.bots]
 
 
 def _after_the_end(row: Row) -> tuple[Verdict, str]:
     if not row.wanted:
         return Verdict.OVER, ""
-    return (Verdict.ATTENDED, "") if _was_there(row) else (Verdict.NOT_ATTENDED, "")
+    if was_there(row):
+        return Verdict.ATTENDED, ""
+    if row.attended is None and any(not e.terminal for e in _entries(row) if e.start == row.start):
+        return Verdict.STALE, "over, but its bot was not looked at yet"
+    return Verdict.NOT_ATTENDED, ""
