@@ -8,11 +8,17 @@ import sys
 
 
 def main() -> None:
-    """Run one management command with the project's settings."""
+    """Run one management command; what a person can put right is said without a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recallops.settings")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from recallops.embedded_postgres.errors import EmbeddedPostgresError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except (ImproperlyConfigured, EmbeddedPostgresError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

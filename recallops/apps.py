@@ -10,3 +10,9 @@ class RecallOpsConfig(AppConfig):
 
     name = "recallops"
     verbose_name = "RecallOps"
+
+    def ready(self) -> None:
+        """Register what works by being imported, and bind a worker to the process that watches over it."""
+        from recallops import checks, heartbeat, orphans  # noqa: F401
+
+        orphans.die_with_parent_if_watched()

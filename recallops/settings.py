@@ -1,23 +1,42 @@
-"""Settings of the project, from the environment; docs/configuration.md lists each."""
+"""Settings of the project, from the environment; .env.example and docs/configuration.md describe each.
+
+Without DATABASE_URL, or with DEBUG, this is an installation for development: it brings its own database and keys, and
+does not ask for https. Anything else is production, which must be told its keys and hosts.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import environ
-
-from recallops import clock
+from recallops import clock, development_keys, logs
+from recallops.admin_look import UNFOLD  # noqa: F401
+from recallops.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+env = Environment(BASE_DIR / ".env")
 
-DATA_DIR = Path(env.str("RECALLOPS_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
-DEBUG = env.bool("DEBUG", default=True)
-SECRET_KEY = env.str("SECRET_KEY", default="development-only")
-ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=["ZGV2ZWxvcG1lbnQtb25seS1rZXktMzItYnl0ZXMhISE="])
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"] if DEBUG else [])
+DATA_DIR = Path(env.text("RECALLOPS_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+_database = env.database("DATABASE_URL")
+DEBUG = env.flag("DEBUG", default=not env.given("DATABASE_URL"))
+DEVELOPMENT = DEBUG or not env.given("DATABASE_URL")
+
+# Keys and hosts
+
+if DEVELOPMENT:
+    SECRET_KEY = env.text("SECRET_KEY") or development_keys.secret_key(DATA_DIR)
+    ENCRYPTION_KEYS = env.texts("ENCRYPTION_KEYS") or [development_keys.encryption_key(DATA_DIR)]
+    ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+else:
+    SECRET_KEY = env.required("SECRET_KEY", wants="It wants at least 50 random characters, the same on all machines.")
+    ENCRYPTION_KEYS = env.texts("ENCRYPTION_KEYS")
+    env.required("ENCRYPTION_KEYS", wants="It wants Fernet keys, separated by commas; the first one encrypts.")
+    ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS")
+    env.required("ALLOWED_HOSTS", wants="It wants the names under which browsers reach this site, with commas.")
+SECRET_KEY_FALLBACKS = env.texts("SECRET_KEY_FALLBACKS")
+CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
+
+# Applications
 
 INSTALLED_APPS = [
     "unfold",
@@ -67,42 +86,83 @@ TEMPLATES = [
     },
 ]
 
-EMBEDDED_POSTGRES_NAME = "recallops"
-EMBEDDED_POSTGRES_OPTIONS = env.list("EMBEDDED_POSTGRES_OPTIONS", default=[])
-if env.str("DATABASE_URL", default=""):
-    DATABASES = {"default": env.db_url("DATABASE_URL")}
-else:
-    DATABASES = {"default": {"ENGINE": "recallops.embedded_postgres", "NAME": EMBEDDED_POSTGRES_NAME}}
-
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Database
 
-CLOCK_FILE = env.str("RECALLOPS_CLOCK_FILE", default="")
+EMBEDDED_POSTGRES_NAME = "recallops"
+EMBEDDED_POSTGRES_OPTIONS = env.texts("EMBEDDED_POSTGRES_OPTIONS")
+DATABASES = {
+    "default": {
+        "ENGINE": "recallops.embedded_postgres",
+        "NAME": EMBEDDED_POSTGRES_NAME,
+        **(_database or {}),
+        "CONN_MAX_AGE": env.whole("DATABASE_CONNECTION_SECONDS", default=60),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 10, **(_database or {}).get("OPTIONS", {})},
+    }
+}
+
+# Web
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+STATIC_URL = "static/"
+STATIC_ROOT = None if DEVELOPMENT else BASE_DIR / "staticfiles"
+WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = DEVELOPMENT
+_static = "django.contrib.staticfiles.storage.StaticFilesStorage"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": _static if DEVELOPMENT else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    },
+}
+
+SESSION_COOKIE_AGE = env.whole("SESSION_HOURS", default=12, least=1) * 3600
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEVELOPMENT
+SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not DEVELOPMENT)
+SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]
+SECURE_HSTS_SECONDS = env.whole("SECURE_HSTS_SECONDS", default=0 if DEVELOPMENT else 365 * 24 * 3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEVELOPMENT
+if env.flag("BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+
+# Time. The wall's, except in a demo or a rehearsal.
+
+CLOCK_FILE = env.text("RECALLOPS_CLOCK_FILE")
 if CLOCK_FILE:
     clock.install(clock.FileClock(CLOCK_FILE))
 
+# Work
+
+# Longest wait for a provider's answer; leases and the hand-over's margins are reckoned with it.
+PROVIDER_TIMEOUT = env.number("PROVIDER_TIMEOUT", default=20.0, least=0.1)
 # How long a worker may hold an item or an assignment before another may take it, in machine seconds.
-LEASE_SECONDS = env.int("LEASE_SECONDS", default=120)
-# Drivers that may work on one family of workspaces at once, on all machines together.
-DRIVERS = env.int("DRIVERS", default=2)
-DRIVER_THREADS = env.int("DRIVER_THREADS", default=8)
-DRIVER_SECONDS = env.float("DRIVER_SECONDS", default=10.0)
+LEASE_SECONDS = env.whole("LEASE_SECONDS", default=45, least=1)
+# Drivers that may work on one family of workspaces at once, on all machines together; threads and seconds of each.
+DRIVERS = env.whole("DRIVERS", default=2, least=1)
+DRIVER_THREADS = env.whole("DRIVER_THREADS", default=8, least=1)
+DRIVER_SECONDS = env.number("DRIVER_SECONDS", default=10.0, least=0.1)
 
 Q_CLUSTER = {
     "name": "recallops",
     "orm": "default",
-    "workers": env.int("QUEUE_WORKERS", default=2),
+    "broker_class": "recallops.heartbeat.Queue",
+    # One for each driver that runs at once, and one that is free for heartbeats.
+    "workers": env.whole("QUEUE_WORKERS", default=4, least=1),
     "queue_limit": 2,
     "bulk": 1,
-    "poll": 0.5,
-    "timeout": 120,
-    "retry": 900,
+    "poll": env.number("QUEUE_POLL_SECONDS", default=0.5, least=0.01),
+    "timeout": 120,  # a backstop: a driver ends by itself
+    "retry": 900,  # longer than all that may wait in memory: timeout * (queue_limit / workers + 2)
     "ack_failures": True,
-    "max_attempts": 1,
+    "max_attempts": 1,  # our rows own the retries
+    "scheduler": False,  # `manage.py workers` pumps
     "catch_up": False,
     "save_limit": 500,
     "recycle": 200,
@@ -111,5 +171,17 @@ Q_CLUSTER = {
 PUMPS = ["calendars.tasks.pump", "migrations_app.tasks.pump"]
 LAST_PROGRESS = "calendars.tasks.last_progress"
 OLDEST_DUE = "calendars.tasks.oldest_due"
-# Longest wait for a provider's answer, in seconds; leases and the hand-over's margins are reckoned with it.
-PROVIDER_TIMEOUT = env.float("PROVIDER_TIMEOUT", default=20.0)
+OLDEST_DUE_ALARM_SECONDS = env.number("OLDEST_DUE_ALARM_SECONDS", default=300.0)
+PUMP_SECONDS = env.number("PUMP_SECONDS", default=5.0, least=0.05)
+HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS", default=5.0, least=0.05)
+HEARTBEAT_STALE_SECONDS = env.number("HEARTBEAT_STALE_SECONDS", default=30.0, least=0.1)
+HEARTBEAT_LOST_SECONDS = env.number("HEARTBEAT_LOST_SECONDS", default=120.0, least=0.1)
+WORKERS_GRACE_SECONDS = env.number("WORKERS_GRACE_SECONDS", default=15.0)
+
+# Logs
+
+LOG_FORMAT = env.text("LOG_FORMAT", default="text", one_of=("text", "json"))
+LOG_LEVEL = env.text("LOG_LEVEL", default="INFO", one_of=("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = logs.configuration(form=LOG_FORMAT, level=LOG_LEVEL)
+
+env.complain()

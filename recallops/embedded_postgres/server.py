@@ -15,7 +15,6 @@ import shlex
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -178,14 +177,12 @@ def _postmaster_file(folder: Path) -> list[str]:
 
 def _is_postgres(pid: int) -> bool:
     """Tell whether a process lives and is a PostgreSQL, neither a zombie nor a later owner of the number."""
-    try:
-        name, state = Path(f"/proc/{pid}/stat").read_text().split("(", 1)[1].rsplit(") ", 1)
-        return name == "postgres" and state[0] not in "ZX"
-    except FileNotFoundError:
-        if sys.platform == "linux":
+    if Path("/proc/self/stat").exists():
+        try:
+            name, state = Path(f"/proc/{pid}/stat").read_text().split("(", 1)[1].rsplit(") ", 1)
+        except (OSError, ValueError, IndexError):
             return False
-    except (OSError, IndexError, ValueError):
-        return False
+        return name == "postgres" and state[0] not in "ZX"
     try:
         os.kill(pid, 0)
     except OSError as error:
