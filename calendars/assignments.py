@@ -142,6 +142,10 @@ def _join(joining: list[tuple[Occurrence, Event, Assignment]]) -> set[int]:
             Assignment.objects.filter(pk=occurrence.assignment.pk, end__lt=event.end).update(end=event.end)
         moved.append(occurrence)
     Occurrence.objects.bulk_update(moved, ["assignment"])
+    # a meeting that comes back to a time it had left finds its old assignment
+    Assignment.objects.filter(pk__in=[row.pk for row in stored.values()], over=True, end__gt=clock.now()).update(
+        over=False, attended=None
+    )
     return {row.pk for row in stored.values()}
 
 

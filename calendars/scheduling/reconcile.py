@@ -170,6 +170,8 @@ class _Run:
             done |= self._read(workspace, wanting)
         self._find_configs([one for one in loaded if actions[one.row.assignment].act is Act.ADD])
         for one in loaded:
+            if one.row.assignment in self.outcomes:
+                continue
             action = actions[one.row.assignment]
             try:
                 done |= self._act(one, action)
