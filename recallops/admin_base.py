@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
@@ -79,6 +80,19 @@ class FewRelated(admin.RelatedFieldListFilter):
         ordering = self.field_admin_ordering(field, request, model_admin)
         rows = field.remote_field.model._default_manager.order_by(*(ordering or ("pk",)))
         return [(row.pk, str(row)) for row in rows[:MOST_CHOICES]]
+
+
+def computed_once(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Compute what a method shows of an object once: a page asks several times for each of its read-only fields."""
+
+    @wraps(method)
+    def ask(self: Any, obj: Any) -> Any:
+        known = obj.__dict__.setdefault("_shown_in_admin", {})
+        if method.__qualname__ not in known:
+            known[method.__qualname__] = method(self, obj)
+        return known[method.__qualname__]
+
+    return ask
 
 
 # --- acts

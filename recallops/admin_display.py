@@ -85,11 +85,12 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeStri
     )
 
 
-def coloured(colours: Mapping[str, str], name: str, description: str) -> Callable[[Any], SafeString]:
+def coloured(colours: Mapping[str, str], name: str, description: str) -> Callable[[Any], str | SafeString]:
     """Return a column that shows a field's choice as a badge."""
 
     @admin.display(description=description, ordering=name)
-    def show(obj: Any) -> SafeString:
-        return badge(getattr(obj, f"get_{name}_display")(), colours.get(getattr(obj, name), ""))
+    def show(obj: Any) -> str | SafeString:
+        value = getattr(obj, name)
+        return badge(getattr(obj, f"get_{name}_display")(), colours.get(value, "")) if value else "–"
 
     return show

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 
 if TYPE_CHECKING:
-    BUTTON_CLASSES: list[str] = []
+    from django.forms import Select
+
     INPUT_CLASSES: list[str] = []
     TEXTAREA_CLASSES: list[str] = []
-    SELECT_CLASSES: list[str] = []
 else:
-    from unfold.widgets import INPUT_CLASSES, SELECT_CLASSES, TEXTAREA_CLASSES
+    from unfold.widgets import INPUT_CLASSES, TEXTAREA_CLASSES
+    from unfold.widgets import UnfoldAdminSelectWidget as Select
+
+__all__ = ["SecretInput", "SecretText", "Select", "SelectMultiple", "TextInput"]
 
 
 def _dress(attrs: dict[str, Any] | None, classes: list[str]) -> dict[str, Any]:
@@ -24,13 +27,6 @@ class TextInput(forms.TextInput):
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__(_dress(attrs, INPUT_CLASSES))
-
-
-class Select(forms.Select):
-    """One of several."""
-
-    def __init__(self, attrs: dict[str, Any] | None = None, choices: Any = ()) -> None:
-        super().__init__(_dress(attrs, SELECT_CLASSES), choices)
 
 
 class SelectMultiple(forms.SelectMultiple):

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from calendars.models import Assignment, Bot, Intent, Occurrence, Verdict
-from recallops.admin_base import HistoryAdmin
+from recallops.admin_base import HistoryAdmin, computed_once
 from recallops.admin_display import at, coloured, json_block, link, moment, table
 
 VERDICT_COLOURS = {
@@ -112,6 +112,7 @@ class AssignmentAdmin(HistoryAdmin):
         )
 
     @admin.display(description="writes")
+    @computed_once
     def intents_table(self, obj: Assignment) -> SafeString:
         """What was written for it, newest first."""
         rows = obj.intents.select_related("workspace").order_by("-pk")[:50]

@@ -16,7 +16,7 @@ from calendars.admin.base import AuditedAdmin
 from calendars.leases import machine_now
 from calendars.models import ApiKey, OAuthClient, RateBudget, Workspace
 from calendars.providers import connect, limits
-from recallops.admin_base import TabularInline, post_action
+from recallops.admin_base import TabularInline, computed_once, post_action
 from recallops.admin_display import badge, moment, table, to
 from recallops.admin_widgets import SecretInput, SecretText
 from recallops.encryption import fingerprint
@@ -44,6 +44,7 @@ class RateBudgetInline(TabularInline):
     readonly_fields = ["endpoint", "this_minute", "taken", "refused", "note"]
     verbose_name_plural = "rate budgets"
     ordering = ["endpoint"]
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Rows come from the provider's stated limits."""
@@ -82,20 +83,10 @@ class RateBudgetInline(TabularInline):
         )
 
 
-class WorkspaceForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A family is filled in when it is left empty."""
-
-    family = forms.SlugField(
-        required=False,
-        help_text="Workspaces that move into each other share a family. Empty: one of its own.",
-    )
-
-
 @admin.register(Workspace)
 class WorkspaceAdmin(AuditedAdmin):
     """Accounts in a region."""
 
-    form = WorkspaceForm
     list_display = ["slug", "name", "region", "family", "scheduler", "reserve_percent", "state"]
     list_select_related = ["region"]
     list_filter = ["region", "scheduler"]
@@ -109,11 +100,16 @@ class WorkspaceAdmin(AuditedAdmin):
     ]
 
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        """Let the form's own family field be empty, and dress it as the others."""
+        """Let the family be empty: the workspace then gets one of its own."""
         formfield = super().formfield_for_dbfield(db_field, request, **kwargs)
         if formfield is not None and db_field.name == "family":
             formfield.required = False
+            formfield.help_text = f"{formfield.help_text} Empty: a family of its own."
         return formfield
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Read the region along."""
+        return super().get_queryset(request).select_related("region")
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
         """Budgets exist once the workspace does."""
@@ -125,6 +121,7 @@ class WorkspaceAdmin(AuditedAdmin):
         return format_html("{} {}", badge("stopped", "danger"), obj.trouble) if obj.trouble else badge("ok", "success")
 
     @admin.display(description="API keys")
+    @computed_once
     def keys(self, obj: Workspace) -> str | SafeString:
         """The keys, by what may be seen of them."""
         keys = list(obj.api_keys.defer("secret"))
@@ -160,7 +157,7 @@ class WorkspaceAdmin(AuditedAdmin):
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     """The secret is typed in and never shown: it is no field of the model's form, so no page can hold it."""
 
-    new_secret = forms.CharField(label="key", required=False, widget=SecretInput, help_text=KEEP)
+    new_secret = forms.CharField(label="Key", required=False, widget=SecretInput, help_text=KEEP)
 
     class Meta:
         model = ApiKey
@@ -220,9 +217,9 @@ class ApiKeyAdmin(AuditedAdmin):
 class OAuthClientForm(forms.ModelForm):  # type: ignore[type-arg]
     """Three secrets, each written and never shown."""
 
-    new_client_secret = forms.CharField(label="client secret", required=False, widget=SecretInput, help_text=KEEP)
-    new_certificate = forms.CharField(label="certificate (PEM)", required=False, widget=SecretText, help_text=KEEP)
-    new_private_key = forms.CharField(label="private key (PEM)", required=False, widget=SecretText, help_text=KEEP)
+    new_client_secret = forms.CharField(label="Client secret", required=False, widget=SecretInput, help_text=KEEP)
+    new_certificate = forms.CharField(label="Certificate (PEM)", required=False, widget=SecretText, help_text=KEEP)
+    new_private_key = forms.CharField(label="Private key (PEM)", required=False, widget=SecretText, help_text=KEEP)
 
     class Meta:
         model = OAuthClient

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from migrations_app import control
 from migrations_app.control import Refused
 from migrations_app.models import ErrorKind, Item, ItemStatus
-from recallops.admin_base import FewRelated, HistoryAdmin
+from recallops.admin_base import FewRelated, HistoryAdmin, computed_once
 from recallops.admin_display import coloured, list_url, moment, table, to
 
 STATUS_COLOURS = {status.value: status.colour for status in ItemStatus}
@@ -121,6 +121,7 @@ class ItemAdmin(HistoryAdmin):
         return to(obj.target_connection, obj.target_connection.remote_id) if obj.target_connection else "not yet"
 
     @admin.display(description="findings")
+    @computed_once
     def findings_table(self, obj: Item) -> SafeString:
         """What checks found about it."""
         return table(

@@ -56,9 +56,8 @@ def make_region(code: str = "us-west-2", **fields: Any) -> Region:
 
 def make_workspace(slug: str = "", *, region: Region | None = None, **fields: Any) -> Workspace:
     slug = slug or f"workspace-{next(_number)}"
-    workspace = Workspace.objects.create(
-        slug=slug, region=region or make_region(), **{"name": slug.replace("-", " ").capitalize(), **fields}
-    )
+    fields = {"name": slug.replace("-", " ").capitalize(), **fields}
+    workspace = Workspace.objects.create(slug=slug, region=region or make_region(), **fields)
     RateBudget.objects.fill(workspace)
     return workspace
 
@@ -81,7 +80,10 @@ def make_calendar(
 ) -> Calendar:
     customer = customer or make_customer()
     return Calendar.objects.create(
-        customer=customer, family=family, platform=platform, email=email or f"person-{next(_number)}@{customer.slug}.example"
+        customer=customer,
+        family=family,
+        platform=platform,
+        email=email or f"person-{next(_number)}@{customer.slug}.example",
     )
 
 
@@ -186,7 +188,12 @@ def make_mapping(source: Workspace, target: Workspace, **fields: Any) -> IdMappi
 
 
 def make_batch(
-    slug: str = "", *, source: Workspace | None = None, target: Workspace | None = None, actor: Any = None, **fields: Any
+    slug: str = "",
+    *,
+    source: Workspace | None = None,
+    target: Workspace | None = None,
+    actor: Any = None,
+    **fields: Any,
 ) -> Batch:
     """A batch between two workspaces; `fields` are written past `control`, as the engine would."""
     source = source or make_workspace(region=make_region("us-west-2"))

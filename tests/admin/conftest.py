@@ -1,0 +1,84 @@
+"""The cast: people with different permissions, one moment that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from recallops import clock
+from tests.admin.builders import NOON, make_staff
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
+
+
+@pytest.fixture(autouse=True)
+def time_stands_still() -> Iterator[clock.ManualClock]:
+    moment = clock.ManualClock(NOON)
+    with clock.use(moment):
+        yield moment
+
+
+@pytest.fixture
+def chief(db: None) -> Client:
+    """May everything."""
+    client = Client()
+    client.force_login(make_staff("chief", superuser=True))
+    return client
+
+
+@pytest.fixture
+def driver(db: None) -> Client:
+    """May look at and drive batches, nothing else."""
+    client = Client()
+    rights = ("view_batch", "add_batch", "change_batch", "view_item", "view_finding", "change_finding")
+    client.force_login(make_staff("driver", permissions=tuple(f"migrations_app.{right}" for right in rights)))
+    return client
+
+
+@pytest.fixture
+def looker(db: None) -> Client:
+    """May look at everything and change nothing."""
+    client = Client()
+    rights = [
+        *(f"migrations_app.view_{name}" for name in ("batch", "item", "finding")),
+        *(
+            f"calendars.view_{name}"
+            for name in (
+                "apikey",
+                "assignment",
+                "auditentry",
+                "bot",
+                "calendar",
+                "connection",
+                "customer",
+                "endpointlimit",
+                "event",
+                "idmapping",
+                "intent",
+                "oauthclient",
+                "region",
+                "workspace",
+            )
+        ),
+    ]
+    client.force_login(make_staff("looker", permissions=tuple(rights)))
+    return client
+
+
+@pytest.fixture
+def get(db: None) -> Callable[[Client, str], tuple[HttpResponse, list[str]]]:
+    """Fetch a page and the queries it took; the savepoints of the test's own transaction are none of the page's."""
+
+    def fetch(client: Client, url: str) -> tuple[HttpResponse, list[str]]:
+        with CaptureQueriesContext(connection) as captured:
+            response = client.get(url)
+        queries = [one["sql"] for one in captured.captured_queries]
+        return response, [sql for sql in queries if "SAVEPOINT" not in sql]
+
+    return fetch

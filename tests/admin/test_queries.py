@@ -1,0 +1,114 @@
+"""At most twelve queries a page, the same for 10 rows and for 300, and no count of a whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from calendars.models import Connection, OAuthClient
+from migrations_app.models import Batch, ItemStatus
+from recallops.admin_base import BoundedPaginator
+from tests.admin import builders as make
+
+pytestmark = pytest.mark.django_db
+MOST = 12
+
+LISTS = [
+    "calendars_apikey",
+    "calendars_assignment",
+    "calendars_auditentry",
+    "calendars_bot",
+    "calendars_calendar",
+    "calendars_connection",
+    "calendars_customer",
+    "calendars_endpointlimit",
+    "calendars_event",
+    "calendars_idmapping",
+    "calendars_intent",
+    "calendars_oauthclient",
+    "calendars_region",
+    "calendars_workspace",
+    "migrations_app_batch",
+    "migrations_app_finding",
+    "migrations_app_item",
+]
+
+
+def fill(rows: int) -> Batch:
+    """Fill every table with so many rows, all hanging on one batch where that is possible."""
+    first = make.make_batch()
+    source, target = first.source, first.target
+    for number in range(rows):
+        customer = make.make_customer()
+        calendar = make.make_calendar(customer, family=source.family)
+        connection = make.make_connection(source, calendar)
+        make.make_connection(target, calendar)
+        assignment = make.make_assignment(source, calendars=(calendar,), reason=f"reason {number}")
+        make.make_event(connection, occurrence=assignment.occurrences.get())
+        make.make_bot(source)
+        make.make_intent(source, assignment=assignment)
+        make.make_mapping(source, target)
+        make.make_key(source)
+        item = make.make_item(first, connection=connection, status=ItemStatus.WAITING, reason=f"reason {number}")
+        make.make_finding(first, item=item)
+        make.make_act(first)
+        OAuthClient.objects.create(platform="google_calendar", client_id=f"client-{item.pk}", client_secret="s3cret")
+        make.make_region(f"region-{item.pk}")
+        make.make_workspace()
+        make.make_batch(source=source, target=target)
+    return first
+
+
+def counts(client: Client, get: Callable[..., Any], batch: Batch) -> dict[str, int]:
+    pages = {name: reverse(f"admin:{name}_changelist") for name in LISTS}
+    pages["ledger of the batch"] = reverse("admin:calendars_assignment_changelist") + f"?batch={batch.pk}"
+    pages["items of the batch"] = reverse("admin:migrations_app_item_changelist") + f"?batch__id__exact={batch.pk}"
+    pages["batch page"] = reverse("admin:migrations_app_batch_change", args=[batch.pk])
+    pages["live part"] = reverse("admin:migrations_app_batch_live", args=[batch.pk])
+    pages["workspace page"] = reverse("admin:calendars_workspace_change", args=[batch.source_id])
+    connection = Connection.objects.order_by("pk").first()
+    assert connection is not None
+    pages["connection page"] = reverse("admin:calendars_connection_change", args=[connection.pk])
+    pages["start"] = reverse("admin:index")
+    found = {}
+    for name, url in pages.items():
+        response, queries = get(client, url)
+        assert response.status_code == 200, f"{name}: {response.status_code}"
+        found[name] = len(queries)
+        whole = [sql for sql in queries if 'COUNT(*) AS "__count" FROM "' in sql]
+        assert not whole, f"{name} counts a whole table: {whole}"
+    return found
+
+
+def test_pages_take_the_same_few_queries_for_many_rows_as_for_few(looker: Client, get: Callable[..., Any]) -> None:
+    batch = fill(10)
+    few = counts(looker, get, batch)
+    fill(1)
+    for _ in range(2):
+        fill(145)
+    many = counts(looker, get, batch)
+    assert many == few
+    assert {name: count for name, count in few.items() if count > MOST} == {}
+
+
+def test_a_list_says_when_there_are_more_rows_than_it_counted(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recallops.admin_base.MOST_COUNTED", 100)
+    for _ in range(120):
+        make.make_region(f"r{_}")
+    page = chief.get(reverse("admin:calendars_region_changelist")).content.decode()
+    assert "100+ regions" in page
+    assert "filter or search" in page
+
+
+def test_a_count_that_came_to_its_end_is_exact() -> None:
+    for number in range(3):
+        make.make_region(f"r{number}")
+    from calendars.models import Region
+
+    paginator = BoundedPaginator(Region.objects.all(), 2)
+    assert paginator.count == Region.objects.count()
+    assert not paginator.is_cut

@@ -1,0 +1,130 @@
+"""Secrets go in and never come out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from calendars.models import ApiKey, AuditEntry, OAuthClient
+from recallops.encryption import fingerprint
+from tests.admin import builders as make
+
+pytestmark = pytest.mark.django_db
+
+KEY = "sk-recall-do-not-show-me-7421"
+SECRETS = {
+    "api key": KEY,
+    "oauth secret of a calendar": "calendar-oauth-secret-8812",
+    "refresh token": "refresh-token-9937",
+    "client secret": "client-secret-1043",
+    "certificate": "-----BEGIN CERTIFICATE----- 5521",
+    "private key": "-----BEGIN PRIVATE KEY----- 6630",
+}
+
+
+@pytest.fixture
+def sealed() -> dict[str, Any]:
+    batch = make.make_batch()
+    key = make.make_key(batch.source, KEY)
+    connection = make.make_connection(
+        batch.source, oauth_client_secret=SECRETS["oauth secret of a calendar"], refresh_token=SECRETS["refresh token"]
+    )
+    client = OAuthClient.objects.create(
+        platform="google_calendar",
+        client_id="client",
+        client_secret=SECRETS["client secret"],
+        certificate=SECRETS["certificate"],
+        private_key=SECRETS["private key"],
+    )
+    event = make.make_event(connection)
+    item = make.make_item(batch, connection=connection)
+    intent = make.make_intent(batch.source, connection=connection)
+    rows = [batch, batch.source, key, connection, connection.calendar, client, event, item, intent]
+    return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in rows}
+
+
+def test_no_page_holds_a_secret(sealed: dict[str, Any], chief: Client) -> None:
+    for name, row in sealed.items():
+        for url in (
+            reverse(f"admin:{name}_changelist"),
+            reverse(f"admin:{name}_change", args=[row.pk]),
+            reverse(f"admin:{name}_history", args=[row.pk]),
+        ):
+            page = chief.get(url).content.decode()
+            shown = [what for what, secret in SECRETS.items() if secret in page]
+            assert shown == [], f"{url} shows {shown}"
+
+
+def test_a_rejected_form_does_not_send_the_secret_back(chief: Client) -> None:
+    url = reverse("admin:calendars_apikey_add")
+    response = chief.post(url, {"workspace": "", "label": "", "new_secret": KEY})
+    assert response.status_code == 200
+    assert KEY not in response.content.decode()
+    url = reverse("admin:calendars_oauthclient_add")
+    response = chief.post(url, {"platform": "", "client_id": "", "new_private_key": SECRETS["private key"]})
+    assert response.status_code == 200
+    assert SECRETS["private key"] not in response.content.decode()
+
+
+def test_a_key_is_added_with_its_last_four_and_its_fingerprint(chief: Client) -> None:
+    workspace = make.make_workspace()
+    data = {"workspace": workspace.pk, "label": "new", "new_secret": f" {KEY} ", "enabled": "on"}
+    chief.post(reverse("admin:calendars_apikey_add"), data)
+    key = ApiKey.objects.get(workspace=workspace)
+    assert (key.secret, key.last4, key.fingerprint) == (KEY, "7421", fingerprint(KEY))
+
+
+def test_a_key_without_a_secret_is_refused(chief: Client) -> None:
+    workspace = make.make_workspace()
+    page = chief.post(reverse("admin:calendars_apikey_add"), {"workspace": workspace.pk, "label": "new"})
+    assert "Give the key." in page.content.decode()
+    assert not ApiKey.objects.exists()
+
+
+def test_the_same_key_twice_is_refused_with_its_fingerprint(chief: Client) -> None:
+    key = make.make_key(make.make_workspace(), KEY)
+    data = {"workspace": key.workspace_id, "label": "again", "new_secret": KEY}
+    page = chief.post(reverse("admin:calendars_apikey_add"), data).content.decode()
+    assert f"has this key already (fingerprint {key.fingerprint})" in page
+    assert ApiKey.objects.count() == 1
+
+
+def test_an_empty_field_keeps_the_key_and_its_test(chief: Client) -> None:
+    key = make.make_key(make.make_workspace(), KEY)
+    ApiKey.objects.filter(pk=key.pk).update(tested_at=make.NOON, test_result="The key opens it.")
+    url = reverse("admin:calendars_apikey_change", args=[key.pk])
+    chief.post(url, {"workspace": key.workspace_id, "label": "renamed", "new_secret": ""})
+    key.refresh_from_db()
+    assert (key.label, key.secret, key.test_result, key.enabled) == ("renamed", KEY, "The key opens it.", False)
+
+
+def test_a_new_secret_forgets_the_test_of_the_old_one(chief: Client) -> None:
+    key = make.make_key(make.make_workspace(), KEY)
+    ApiKey.objects.filter(pk=key.pk).update(tested_at=make.NOON, test_result="The key opens it.")
+    url = reverse("admin:calendars_apikey_change", args=[key.pk])
+    chief.post(url, {"workspace": key.workspace_id, "label": "key", "new_secret": "another-key-of-recall-5555"})
+    key.refresh_from_db()
+    assert (key.secret, key.last4, key.test_result) == ("another-key-of-recall-5555", "5555", "")
+
+
+def test_an_oauth_client_keeps_the_secrets_that_are_left_empty(sealed: dict[str, Any], chief: Client) -> None:
+    client = sealed["calendars_oauthclient"]
+    url = reverse("admin:calendars_oauthclient_change", args=[client.pk])
+    data = {"platform": "google_calendar", "client_id": "client", "new_client_secret": "fresh"}
+    assert chief.post(url, data).status_code == 302
+    client.refresh_from_db()
+    assert client.client_secret == "fresh"
+    assert client.private_key == SECRETS["private key"]
+
+
+def test_the_record_of_a_change_names_fields_and_no_values(chief: Client) -> None:
+    key = make.make_key(make.make_workspace(), KEY)
+    url = reverse("admin:calendars_apikey_change", args=[key.pk])
+    chief.post(url, {"workspace": key.workspace_id, "label": "renamed", "new_secret": "another-key-of-recall-5555"})
+    entry = AuditEntry.objects.get(action="apikey.change")
+    assert entry.actor_name == "chief"
+    assert "another-key" not in str(entry.data)
+    assert "fields" in entry.data
