@@ -121,7 +121,7 @@ def sweep_changes(workspace: Workspace) -> bool:
         return False
     Sweep.objects.filter(workspace=workspace, finished_at__lt=clock.now() - KEPT).delete()
     Workspace.objects.filter(pk=workspace.pk).update(
-        sweep_mark=sweep.mark, sweep_due_at=clock.now() + workspace.sweep_every
+        sweep_mark=sweep.mark, sweep_due_at=clock.now() + workspace.sweep_every, trouble=""
     )
     return True
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +79,25 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
         raise FieldError(f"{self.name} is encrypted and cannot be searched; compare its fingerprint.")
 
 
+class EncryptedJSONField(EncryptedTextField):
+    """A JSON value that is stored encrypted: what providers show of configurations may hold tokens in its URLs."""
+
+    description = "JSON, encrypted at rest"
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Encrypt the value's JSON."""
+        return None if value is None else super().get_prep_value(json.dumps(value))
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
+        """Decrypt and parse; raises UndecipherableSecretError."""
+        text = super().from_db_value(value, expression, connection)
+        return None if text is None else json.loads(text)
+
+
 class _OnlyEmpty(Exact):  # type: ignore[type-arg]
     """`field=""` asks whether there is a secret at all; any other comparison is an error."""
 
     def __init__(self, lhs: Any, rhs: Any) -> None:
-        if rhs != "":
+        if rhs not in (None, ""):
             raise FieldError("An encrypted column can only be compared with the empty text.")
         super().__init__(lhs, rhs)

@@ -8,6 +8,7 @@ from django.db.models import Q
 from calendars.models.calendar import Connection
 from calendars.models.event import Event
 from calendars.models.workspace import Workspace
+from recallops.encryption import EncryptedJSONField
 
 
 class Verdict(models.TextChoices):
@@ -44,7 +45,7 @@ class Assignment(models.Model):
     version = models.BigIntegerField(default=0)
     flipped_at = models.DateTimeField(null=True)
     keys = models.JSONField(default=dict, help_text="Deduplication key by workspace id, sent to the letter.")
-    bot_config = models.JSONField(null=True, help_text="Of the bot first found; new bots get it.")
+    bot_config = EncryptedJSONField(null=True, help_text="Of the bot first found; new bots get it.")
 
     # Progress.
     verdict = models.CharField(max_length=16, choices=Verdict, default=Verdict.STALE)
@@ -83,7 +84,7 @@ class Bot(models.Model):
     attended = models.BooleanField(default=False, help_text="It was in the call.")
     join_at = models.DateTimeField(null=True)
     meeting_url = models.CharField(max_length=2000, blank=True)
-    config = models.JSONField(null=True, help_text="What the provider showed of its configuration.")
+    config = EncryptedJSONField(null=True, help_text="What the provider showed of its configuration.")
     read_begun_at = models.DateTimeField()
 
     class Meta:

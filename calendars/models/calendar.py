@@ -128,7 +128,7 @@ class Connection(models.Model):
     refresh_token = EncryptedTextField(blank=True)
     has_secret = models.BooleanField(default=False, help_text="The provider showed a client secret.")
     has_token = models.BooleanField(default=False, help_text="The provider showed a refresh token.")
-    webhook_url = models.CharField(max_length=2000, blank=True)
+    webhook_url = EncryptedTextField(blank=True, help_text="May hold a token in its query.")
     metadata = models.JSONField(null=True)
     status_changes = models.JSONField(default=list)
     extra = models.JSONField(default=dict, help_text="Fields of the provider that we do not know; no secrets.")

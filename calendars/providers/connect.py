@@ -77,6 +77,7 @@ def test_key(key: ApiKey) -> str:
     except errors.ProviderError as error:
         sentence = error.sentence
     else:
+        Workspace.objects.filter(pk=key.workspace_id).update(trouble="")
         sentence = f"The key opens {key.workspace.region}."
         if probe.out_of_credit:
             sentence = f"The key opens {key.workspace.region}, but the workspace has no credit."

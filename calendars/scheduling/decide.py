@@ -162,10 +162,11 @@ def _flip(side: Side, reason: str) -> Action:
     return Action(Act.FLIP, reason, workspace=side.workspace)
 
 
-def _settling(view: _View, side: Side) -> Action | None:
-    """An open intent whose outcome is not readable yet: wait for it rather than write over it."""
-    if side.intents:
-        until = max(intent.due(view.numbers.late_commit) for intent in side.intents)
+def _settling(view: _View, side: Side, *purposes: Purpose) -> Action | None:
+    """Open intents whose outcome is not readable yet: wait for them rather than write over them."""
+    waiting = [intent for intent in side.intents if not purposes or intent.purpose in purposes]
+    if waiting:
+        until = max(intent.due(view.numbers.late_commit) for intent in waiting)
         if until > view.now:
             return Action(Act.WAIT, "an answer was lost; waiting until it can be read", until=until, moving=True)
     return None
@@ -175,7 +176,9 @@ def _add(view: _View, side: Side, members: tuple[Member, ...], reason: str, pati
     """Add the row's bot for members that lack it. The freeze never blocks this."""
     if not members:
         return Action(Act.WAIT, "no connected calendar shows it", until=view.now + view.numbers.age_for_wait)
-    if patient and (wait := _settling(view, side)):
+    # an add under the same key may be sent again: near the start it is, rather than waited for
+    purposes = (Purpose.ADD, Purpose.REMOVE) if view.away > view.numbers.near else (Purpose.REMOVE,)
+    if patient and (wait := _settling(view, side, *purposes)):
         return wait
     return Action(Act.ADD, reason, workspace=side.workspace, events=tuple(member.event for member in members))
 
