@@ -61,6 +61,16 @@ def send() -> None:
     async_task(TASK, host(), cluster=queue(), save=False, task_name="heartbeat")
 
 
+def free_what_was_taken() -> None:
+    """Put back what a cluster that is gone had in its hands; django-q2 would wait for `retry` to be over.
+
+    What another machine works on at this moment is put back, too, and comes twice. That harms nobody: a task only
+    wakes, and finds its row leased.
+    """
+    now = timezone.now()
+    OrmQ.objects.filter(key=settings.Q_CLUSTER["name"], lock__gt=now).update(lock=now)
+
+
 def pulse() -> Pulse | None:
     """Read this machine's heartbeat; None where somebody removed the row."""
     row = WorkerHeartbeat.objects.filter(host=host()).annotate(now=Now()).values("now", "beaten_at").first()

@@ -149,6 +149,7 @@ DRIVERS = env.whole("DRIVERS", default=2, least=1)
 DRIVER_THREADS = env.whole("DRIVER_THREADS", default=8, least=1)
 DRIVER_SECONDS = env.number("DRIVER_SECONDS", default=10.0, least=0.1)
 
+_backstop = max(120, int(LEASE_SECONDS + DRIVER_SECONDS) + 30)
 Q_CLUSTER = {
     "name": "recallops",
     "orm": "default",
@@ -158,8 +159,8 @@ Q_CLUSTER = {
     "queue_limit": 2,
     "bulk": 1,
     "poll": env.number("QUEUE_POLL_SECONDS", default=0.5, least=0.01),
-    "timeout": 120,  # a backstop: a driver ends by itself
-    "retry": 900,  # longer than all that may wait in memory: timeout * (queue_limit / workers + 2)
+    "timeout": _backstop,  # a driver ends by itself, with its lease at the latest
+    "retry": 6 * _backstop,  # longer than all that may wait in memory: timeout * (queue_limit / workers + 2)
     "ack_failures": True,
     "max_attempts": 1,  # our rows own the retries
     "scheduler": False,  # `manage.py workers` pumps

@@ -209,6 +209,7 @@ class Workers:
             logger.error("the workers ended by themselves (code %s)", self.cluster.process.returncode)
             self._replace(self.cluster)
         if self.cluster is None and time.monotonic() >= self.next_start:
+            self._guarded(heartbeat.free_what_was_taken)
             self.cluster = Cluster()
             self.trusted_since = time.monotonic()
             self.next_send = 0.0
