@@ -131,9 +131,12 @@ def start(folder: Path, *, options: Sequence[str] = ()) -> Running:
 
 def stop(folder: Path) -> bool:
     """End the server of a folder, and say whether there was one. Connections are cut, nothing is lost."""
-    if not folder.exists():
-        return False
-    account = account_for(folder)
+    try:
+        if not folder.exists():
+            return False
+        account = account_for(folder)
+    except OSError as error:
+        raise EmbeddedPostgresError(UNUSABLE.format(folder=folder, reason=_words(error))) from error
     with _lock(folder):
         lines = _postmaster_file(folder)
         if not lines or not _is_postgres(int(lines[0])):
@@ -216,9 +219,7 @@ def _prepare(folder: Path) -> Account:
                     UNUSABLE.format(folder=folder, reason="it belongs to root and is not empty")
                 )
             os.chown(folder, account.uid, account.gid)
-        programs = _installation()
-        let_through(account, folder, programs / "bin" / "postgres")
-        let_read(account, programs)
+        let_read(account, _installation())
     except OSError as error:
         raise EmbeddedPostgresError(UNUSABLE.format(folder=folder, reason=_words(error))) from error
     if not (folder / "PG_VERSION").exists() and any(folder.iterdir()):
@@ -286,10 +287,11 @@ def _control(folder: Path, account: Account, *arguments: str, verb: str) -> None
 
 
 def _run(command: list[str], *, folder: Path, account: Account, verb: str) -> None:
-    """Run one of PostgreSQL's programs and turn its complaint into ours.
+    """Run one of PostgreSQL's programs as the account, and turn its complaint into ours.
 
     Its output goes to a file: the server inherits it, and a pipe would not end before the server does.
     """
+    let_through(account, folder, Path(command[0]))
     with tempfile.TemporaryFile("w+") as output:
         try:
             subprocess.run(  # noqa: S603 (our own words)
