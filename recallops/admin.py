@@ -25,7 +25,7 @@ for stock in (User, Group, Failure, OrmQ, Schedule, Success):
 
 
 @admin.register(User)
-class UserAdmin(StockUserAdmin, ModelAdmin):
+class UserAdmin(StockUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     """Staff."""
 
     form = UserChangeForm

@@ -75,7 +75,7 @@ class BoundedPaginator(BasePaginator):
 class FewRelated(admin.RelatedFieldListFilter):
     """A filter by a related row that offers the first hundred; others are reached by search or by a link."""
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
         """Return the choices without listing a big table."""
         ordering = self.field_admin_ordering(field, request, model_admin)
         rows = field.remote_field.model._default_manager.order_by(*(ordering or ("pk",)))

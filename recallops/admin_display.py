@@ -22,7 +22,7 @@ def change_url(obj: Model) -> str:
     return reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[obj.pk])
 
 
-def list_url(model: type[Model], **filters: object) -> str:
+def list_url(model: type[Model], **filters: str | int) -> str:
     """Return the address of a list, filtered."""
     address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return f"{address}?{urlencode(filters)}" if filters else address
@@ -40,6 +40,21 @@ def link(url: str, text: str = "") -> str | SafeString:
     return format_html(
         '<a href="{}" class="ro-link" target="_blank" rel="noopener noreferrer nofollow">{}</a>', url, text or url
     )
+
+
+def without_query(url: str) -> str:
+    """Return an address as text, without what may be a secret in it: user, query and fragment."""
+    if not url:
+        return ""
+    bare = url.partition("#")[0].partition("?")[0]
+    scheme, between, rest = bare.rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{between}{host.rpartition('@')[2]}{slash}{path}" + ("?…" if bare != url else "")
+
+
+def names_of(value: object) -> str:
+    """Return the names in a configuration whose values stay sealed."""
+    return ", ".join(sorted(value)) if isinstance(value, dict) else ""
 
 
 def to(obj: Model | None, text: str = "") -> str | SafeString:
@@ -85,7 +100,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeStri
     )
 
 
-def coloured(colours: Mapping[str, str], name: str, description: str) -> Callable[[Any], str | SafeString]:
+def coloured(colours: Mapping[Any, str], name: str, description: str) -> Callable[[Any], str | SafeString]:
     """Return a column that shows a field's choice as a badge."""
 
     @admin.display(description=description, ordering=name)

@@ -23,7 +23,7 @@ def may(permission: str) -> Any:
 
 def superuser(request: HttpRequest) -> bool:
     """Tell whether the queue's pages are shown."""
-    return bool(request.user.is_superuser)  # type: ignore[union-attr]
+    return bool(request.user.is_superuser)
 
 
 def _link(title: str, icon: str, label: str, name: str, permission: Any = None) -> dict[str, Any]:

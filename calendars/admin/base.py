@@ -11,6 +11,14 @@ from django.http import HttpRequest
 from calendars.models import AuditEntry
 from recallops.admin_base import ModelAdmin
 
+SEALED = ("oauth_client_secret", "refresh_token", "webhook_url")
+"""Columns of a connection that no list has any business opening."""
+
+
+def sealed(*paths: str) -> list[str]:
+    """Return the sealed columns of connections that are read along with something else, by the path to them."""
+    return [f"{path}__{name}" for path in paths for name in SEALED]
+
 
 class AuditedAdmin(ModelAdmin):
     """Every addition, change and deletion writes an audit entry with the names of the fields, never their values."""

@@ -10,10 +10,10 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from calendars.admin.base import AuditedAdmin
+from calendars.admin.base import SEALED, AuditedAdmin
 from calendars.models import Calendar, Connection, ConnectionStatus, Customer, CustomerDomain
-from recallops.admin_base import FewRelated, HistoryAdmin, TabularInline
-from recallops.admin_display import badge, json_block, moment, table, to
+from recallops.admin_base import FewRelated, HistoryAdmin, TabularInline, computed_once
+from recallops.admin_display import badge, json_block, moment, table, to, without_query
 
 STATUS_COLOURS = {
     ConnectionStatus.CONNECTED: "success",
@@ -96,9 +96,6 @@ class CalendarAdmin(HistoryAdmin):
         )
 
 
-SEALED = ("oauth_client_secret", "refresh_token")
-
-
 @admin.register(Connection)
 class ConnectionAdmin(HistoryAdmin):
     """How a calendar is known in one workspace. Its secrets are on no page."""
@@ -117,7 +114,7 @@ class ConnectionAdmin(HistoryAdmin):
         "platform_email",
         "oauth_email",
         "oauth_client_id",
-        "webhook_url",
+        "webhook",
         "closing",
         "read_begun_at",
         "changed_at",
@@ -126,7 +123,7 @@ class ConnectionAdmin(HistoryAdmin):
         "history_text",
         "extra_text",
     ]
-    readonly_fields = ["state", "metadata_text", "history_text", "extra_text"]
+    readonly_fields = ["state", "webhook", "metadata_text", "history_text", "extra_text"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Leave the secrets sealed."""
@@ -144,6 +141,12 @@ class ConnectionAdmin(HistoryAdmin):
     def customer(self, obj: Connection) -> str:
         """Whom it belongs to."""
         return str(obj.calendar.customer)
+
+    @admin.display(description="webhook address")
+    @computed_once
+    def webhook(self, obj: Connection) -> str:
+        """The address without its query, where a token may stand."""
+        return without_query(obj.webhook_url)
 
     @admin.display(description="metadata")
     def metadata_text(self, obj: Connection) -> SafeString:

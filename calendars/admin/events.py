@@ -55,9 +55,9 @@ class EventAdmin(HistoryAdmin):
         """Take the title out of the provider's JSON in the database, and leave the rest there."""
         rows = super().get_queryset(request).select_related("connection__calendar", "workspace")
         title = Coalesce(KeyTextTransform("summary", "raw"), KeyTextTransform("subject", "raw"))
-        return rows.defer("raw", "connection__oauth_client_secret", "connection__refresh_token").annotate(
-            headline=title
-        )
+        return rows.defer(
+            "raw", "connection__oauth_client_secret", "connection__refresh_token", "connection__webhook_url"
+        ).annotate(headline=title)
 
     @admin.display(description="title")
     def shown_title(self, obj: Any) -> str:

@@ -9,9 +9,10 @@ from django.db.models import Prefetch
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from calendars.admin.base import sealed
 from calendars.models import Assignment, Bot, Intent, Occurrence, Verdict
 from recallops.admin_base import HistoryAdmin, computed_once
-from recallops.admin_display import at, coloured, json_block, link, moment, table
+from recallops.admin_display import at, coloured, json_block, link, moment, names_of, table
 
 VERDICT_COLOURS = {
     Verdict.STALE: "warning",
@@ -125,9 +126,10 @@ class AssignmentAdmin(HistoryAdmin):
         )
 
     @admin.display(description="bot configuration")
-    def config_text(self, obj: Assignment) -> SafeString:
-        """What new bots get."""
-        return json_block(obj.bot_config)
+    @computed_once
+    def config_text(self, obj: Assignment) -> str:
+        """What new bots get, by name: the values may hold tokens and stay sealed."""
+        return names_of(obj.bot_config)
 
 
 @admin.register(Bot)
@@ -168,9 +170,10 @@ class BotAdmin(HistoryAdmin):
         return link(obj.meeting_url)
 
     @admin.display(description="configuration")
-    def config_text(self, obj: Bot) -> SafeString:
-        """What the provider showed of its configuration."""
-        return json_block(obj.config)
+    @computed_once
+    def config_text(self, obj: Bot) -> str:
+        """What the provider showed of its configuration, by name: the values may hold tokens and stay sealed."""
+        return names_of(obj.config)
 
 
 @admin.register(Intent)
@@ -215,5 +218,5 @@ class IntentAdmin(HistoryAdmin):
         """Read what it is about along with it, without the connection's secrets."""
         rows = super().get_queryset(request).select_related("workspace", "assignment", "event", "connection__calendar")
         return rows.select_related("connection__workspace").defer(
-            "connection__oauth_client_secret", "connection__refresh_token", "event__raw", "assignment__bot_config"
+            *sealed("connection"), "event__raw", "assignment__bot_config"
         )

@@ -8,28 +8,39 @@ outside it, so that nothing that is being typed is lost.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
 from calendars.models import AuditEntry
-from migrations_app import control
+from migrations_app import control, report
 from migrations_app.admin import page
 from migrations_app.admin.forms import CutLineForm, GoalForm, NewBatchForm, NumbersForm
 from migrations_app.control import Refused
 from migrations_app.itineraries import FORWARD, Step
 from migrations_app.models import Batch, BatchStatus
+from migrations_app.report_format import one_moment, pieces
 from migrations_app.steps.hand_over import propose
 from recallops.admin_base import HistoryAdmin, post_action
 from recallops.admin_display import badge, change_url, moment
 
+MOMENTS = [("before", "before"), ("cut", "at the cut"), ("after", "after"), ("now", "now")]
+FILE_PIECE = 64_000
 POLL_SECONDS = 2
 POLL_SHARE = 20  # a page that takes long to read is read less often: at most a twentieth of the time
 CREATED = "The batch {batch} is there and does nothing yet. Press “Preflight” to begin."
@@ -171,14 +182,15 @@ class BatchAdmin(HistoryAdmin):
             "title": f"Report of {batch.slug}",
             "opts": self.opts,
             "original": batch,
-            "report": _report(batch),
+            "report": (built := report.build(batch)),
+            "ledger": [(name, built["ledger"][moment]) for moment, name in MOMENTS],
         }
         return TemplateResponse(request, "migrations_app/report.html", context)
 
-    def report_json_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Hand out the proof for machines."""
+    def report_json_view(self, request: HttpRequest, object_id: int) -> StreamingHttpResponse:
+        """Hand out the whole proof as a file, while it is read."""
         batch = self._batch_or_404(request, str(object_id))
-        response = JsonResponse(_report(batch), json_dumps_params={"indent": 2, "ensure_ascii": False})
+        response = StreamingHttpResponse(_report_file(batch), content_type="application/json")
         response["Content-Disposition"] = f'attachment; filename="{batch.slug}-report.json"'
         return response
 
@@ -246,7 +258,7 @@ class BatchAdmin(HistoryAdmin):
         """Change waits and width."""
         form = NumbersForm(request.POST)
         if not form.is_valid():
-            raise Refused("; ".join(f"{name}: {' '.join(errors)}" for name, errors in form.errors.items()))
+            raise Refused("; ".join(f"{name}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()))
         changed = {name: value for name, value in form.cleaned_data.items() if getattr(obj, name) != value}
         if any(isinstance(value, timedelta) and value < timedelta(0) for value in changed.values()):
             raise Refused("A wait cannot be negative.")
@@ -264,8 +276,15 @@ class BatchAdmin(HistoryAdmin):
         return NUMBERS_CHANGED.format(names=", ".join(name.replace("_", " ") for name in changed))
 
 
-def _report(batch: Batch) -> dict[str, Any]:
-    from migrations_app import report
-
-    built: dict[str, Any] = report.build(batch)
-    return built
+def _report_file(batch: Batch) -> Iterator[str]:
+    """Return the file in pieces big enough for a network, from one snapshot."""
+    with one_moment():
+        waiting: list[str] = []
+        size = 0
+        for piece in pieces(report.build(batch, whole=True)):
+            waiting.append(piece)
+            size += len(piece)
+            if size > FILE_PIECE:
+                yield "".join(waiting)
+                waiting, size = [], 0
+        yield "".join([*waiting, "\n"])

@@ -9,6 +9,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from calendars.admin.base import sealed
 from migrations_app import control
 from migrations_app.control import Refused
 from migrations_app.models import ErrorKind, Item, ItemStatus
@@ -22,11 +23,6 @@ ERROR_COLOURS = {
     ErrorKind.OURS: "danger",
     ErrorKind.CUSTOMER: "warning",
 }
-SECRETS = [
-    f"{side}__{name}"
-    for side in ("connection", "target_connection")
-    for name in ("oauth_client_secret", "refresh_token")
-]
 RETRIED = "{count} item(s) will be tried again."
 NONE_FAILED = "None of the chosen items has failed or waits for a person, so nothing was changed."
 
@@ -88,7 +84,7 @@ class ItemAdmin(HistoryAdmin):
             super()
             .get_queryset(request)
             .select_related("batch", "connection__calendar__customer", "target_connection")
-            .defer(*SECRETS)
+            .defer(*sealed("connection", "target_connection"))
         )
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
@@ -147,7 +143,7 @@ class ItemAdmin(HistoryAdmin):
             messages.warning(request, NONE_FAILED)
 
 
-def items_url(batch: Model, **filters: object) -> str:
+def items_url(batch: Model, **filters: str | int) -> str:
     """Return the address of a batch's items, filtered by columns."""
     named = {f"{name}__exact": value for name, value in filters.items()}
     return list_url(Item, batch__id__exact=batch.pk, **named)

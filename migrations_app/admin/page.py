@@ -23,6 +23,7 @@ from migrations_app.itineraries import FORWARD, OF_THE_BATCH, OF_THE_ITEM, posit
 from migrations_app.models import Batch, BatchStatus, CoverageReading, Finding, Item, ItemStatus, Severity
 from recallops import clock
 from recallops.admin_display import list_url
+from recallops.workers import workers_alive
 
 MOST_ROWS = 12
 MOST_FINDINGS = 20
@@ -138,10 +139,6 @@ def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
 
 def pulse() -> dict[str, Any]:
     """Return the sign of life of the workers, and when the page was read."""
-    try:
-        from recallops.workers import workers_alive
-    except ImportError:
-        return {"workers": None, "read_at": clock.now(), "no_workers": NO_WORKERS}
     return {"workers": workers_alive(), "read_at": clock.now(), "no_workers": NO_WORKERS}
 
 
@@ -329,9 +326,7 @@ def _waits(batch: Batch) -> list[Wait]:
 
 def _coverage(batch: Batch) -> dict[str, Any]:
     """The ledger's verdicts, counted from the rows."""
-    counted: dict[str, int] = dict(
-        assignments_of(batch).order_by().values_list("verdict").annotate(Count("pk"))  # type: ignore[arg-type]
-    )
+    counted: dict[str, int] = dict(assignments_of(batch).order_by().values_list("verdict").annotate(Count("pk")))
     tallies = [
         Tally(
             verdict.label,
@@ -369,15 +364,14 @@ def _short(moment: str) -> str:
     return moment[:19].replace("T", " ")
 
 
-def _findings(batch: Batch) -> list[Finding]:
+def _findings(batch: Batch) -> Sequence[Finding]:
     """Open findings, the worst first; one more than is shown."""
     order = {Severity.BLOCKING.value: 0, Severity.WARNING.value: 1, Severity.INFO.value: 2}
-    rows = list(
+    return list(
         Finding.objects.filter(batch=batch, gone_at=None, waived_at=None)
         .annotate(worst=_case(order))
         .order_by("worst", "pk")[: MOST_FINDINGS + 1]
     )
-    return rows
 
 
 def _case(order: dict[str, int]) -> Any:

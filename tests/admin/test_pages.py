@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 
@@ -9,12 +10,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from calendars.models import AuditEntry, Customer, Handover, RateBudget, Verdict, Workspace
 from migrations_app.itineraries import FORWARD, Step
 from migrations_app.models import Batch, BatchStatus, ItemStatus, Severity
 from recallops import clock
+from recallops.models import WorkerHeartbeat
 from tests.admin import builders as make
 
 pytestmark = pytest.mark.django_db
@@ -221,6 +224,38 @@ def test_looking_changes_nothing(driver: Client) -> None:
     driver.get(live_of(batch))
     driver.get(reverse("admin:migrations_app_batch_cut_lines", args=[batch.pk]))
     assert before == (list(Batch.objects.values()), list(Handover.objects.values()), AuditEntry.objects.count())
+
+
+# --- the report
+
+
+def test_the_report_is_a_page_and_a_file(looker: Client) -> None:
+    batch = make.make_batch("acme", goal=Step.VERIFY, step=Step.VERIFY, started_at=clock.now())
+    make.make_item(batch, status=ItemStatus.FAILED, reason="The provider refused it.")
+    make.make_finding(batch, sentence="Something is odd.")
+    page = text_of(looker, reverse("admin:migrations_app_batch_report", args=[batch.pk]))
+    assert "The provider refused it." in page
+    assert "Something is odd." in page
+    assert "What was not checked" in page
+    response = looker.get(reverse("admin:migrations_app_batch_report_json", args=[batch.pk]))
+    assert response["Content-Disposition"] == 'attachment; filename="acme-report.json"'
+    report = json.loads(b"".join(response.streaming_content))  # type: ignore[attr-defined]
+    assert report["batch"]["slug"] == "acme"
+    assert report["items"]["not_moved"]["rows"][0]["reason"] == "The provider refused it."
+
+
+def test_the_report_needs_the_permission_to_look(client: Client) -> None:
+    client.force_login(make.make_staff("stranger"))
+    batch = make.make_batch()
+    for view in ("report", "report_json", "cut_lines", "live"):
+        assert client.get(reverse(f"admin:migrations_app_batch_{view}", args=[batch.pk])).status_code == 403
+
+
+def test_the_page_says_whether_workers_are_alive(driver: Client) -> None:
+    batch = make.make_batch()
+    assert "No worker is alive: nothing moves until" in text_of(driver, page_of(batch))
+    WorkerHeartbeat.objects.create(host="here", pid=1, beaten_at=timezone.now())
+    assert "workers alive" in text_of(driver, page_of(batch))
 
 
 # --- workspaces

@@ -22,6 +22,8 @@ SECRETS = {
     "client secret": "client-secret-1043",
     "certificate": "-----BEGIN CERTIFICATE----- 5521",
     "private key": "-----BEGIN PRIVATE KEY----- 6630",
+    "token in a webhook's address": "webhook-token-7788",
+    "token in a bot's configuration": "realtime-token-3344",
 }
 
 
@@ -30,8 +32,14 @@ def sealed() -> dict[str, Any]:
     batch = make.make_batch()
     key = make.make_key(batch.source, KEY)
     connection = make.make_connection(
-        batch.source, oauth_client_secret=SECRETS["oauth secret of a calendar"], refresh_token=SECRETS["refresh token"]
+        batch.source,
+        oauth_client_secret=SECRETS["oauth secret of a calendar"],
+        refresh_token=SECRETS["refresh token"],
+        webhook_url="https://hooks.example/in?token=webhook-token-7788",
     )
+    config = {"bot_name": "Recorder", "realtime": {"url": "wss://x.example/?token=realtime-token-3344"}}
+    assignment = make.make_assignment(batch.source, calendars=(connection.calendar,), bot_config=config)
+    bot = make.make_bot(batch.source, config=config)
     client = OAuthClient.objects.create(
         platform="google_calendar",
         client_id="client",
@@ -42,7 +50,7 @@ def sealed() -> dict[str, Any]:
     event = make.make_event(connection)
     item = make.make_item(batch, connection=connection)
     intent = make.make_intent(batch.source, connection=connection)
-    rows = [batch, batch.source, key, connection, connection.calendar, client, event, item, intent]
+    rows = [batch, batch.source, key, connection, connection.calendar, client, event, item, intent, assignment, bot]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in rows}
 
 
@@ -54,8 +62,17 @@ def test_no_page_holds_a_secret(sealed: dict[str, Any], chief: Client) -> None:
             reverse(f"admin:{name}_history", args=[row.pk]),
         ):
             page = chief.get(url).content.decode()
+            assert page
             shown = [what for what, secret in SECRETS.items() if secret in page]
             assert shown == [], f"{url} shows {shown}"
+
+
+def test_the_report_and_its_file_hold_no_secret(sealed: dict[str, Any], chief: Client) -> None:
+    batch = sealed["migrations_app_batch"]
+    page = chief.get(reverse("admin:migrations_app_batch_report", args=[batch.pk])).content.decode()
+    file = chief.get(reverse("admin:migrations_app_batch_report_json", args=[batch.pk]))
+    text = page + b"".join(file.streaming_content).decode()  # type: ignore[attr-defined]
+    assert [what for what, secret in SECRETS.items() if secret in text] == []
 
 
 def test_a_rejected_form_does_not_send_the_secret_back(chief: Client) -> None:
