@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Max
+from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
@@ -38,8 +38,9 @@ def pending_migrations() -> int:
 
 def heartbeat_age() -> float | None:
     """Return the seconds since the heartbeat of any machine's workers last came back; None when none ever did."""
-    found = WorkerHeartbeat.objects.aggregate(now=Now(), last=Max("beaten_at"))
-    return (found["now"] - found["last"]).total_seconds() if found["last"] else None
+    beaten = WorkerHeartbeat.objects.exclude(beaten_at=None).order_by("-beaten_at")
+    newest = beaten.annotate(age=ExpressionWrapper(Now() - F("beaten_at"), DurationField())).first()
+    return newest.age.total_seconds() if newest else None
 
 
 @require_safe
