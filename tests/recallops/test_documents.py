@@ -1,0 +1,46 @@
+"""What is written down about the frame is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+SETTINGS = sorted(set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (ROOT / "recallops/settings.py").read_text())))
+PINNED = re.compile(r"^([a-z0-9][a-z0-9-]*)(?:\[\w+\])?==", re.MULTILINE)
+
+
+def test_there_are_settings_to_look_for() -> None:
+    assert {"DATABASE_URL", "LEASE_SECONDS", "LOG_FORMAT"} <= set(SETTINGS)
+
+
+@pytest.mark.parametrize("page", [".env.example", "docs/configuration.md"])
+def test_every_setting_is_described_and_no_other(page: str) -> None:
+    text = (ROOT / page).read_text()
+    pattern = r"^#([A-Z_]+)=" if page == ".env.example" else r"^\| `([A-Z_]+)` \|"
+    assert sorted(re.findall(pattern, text, re.MULTILINE)) == SETTINGS
+
+
+@pytest.mark.parametrize("name", ["base", "local", "dev"])
+def test_every_dependency_has_a_reason(name: str) -> None:
+    reasons = (ROOT / "docs/dependencies.md").read_text()
+    for package in PINNED.findall((ROOT / f"requirements/{name}.in").read_text()):
+        assert re.search(rf"^\| [^|]*\b{re.escape(package)}\b", reasons, re.MULTILINE), package
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.name)
+def test_lock_files_are_hashed_and_name_no_index(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"://|--index-url|--find-links", text)
+    pins = re.findall(r"^[a-z0-9].*?==[^\n]*\\\n(?:    --hash=sha256:[0-9a-f]{64}[^\n]*\n)+", text, re.MULTILINE)
+    assert len(pins) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE)) > 10
+
+
+def test_every_command_of_the_makefile_is_explained() -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
+    assert targets == set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
+    assert {"demo", "clean-demo", "test", "lint", "types", "lock", "setup"} <= targets
