@@ -182,6 +182,8 @@ class _Run:
         if action.act is Act.REMOVE:
             self.writer.remove(one, action)
             return True
+        if action.act is Act.READ:
+            return False
         over, attended = action.act in (Act.OVER, Act.LOOK), None
         if action.act is Act.LOOK:
             attended = self.writer.look(one, action)
