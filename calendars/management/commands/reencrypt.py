@@ -98,7 +98,7 @@ def renew(model: type[Model], name: str, *, dry_run: bool = False) -> Tally:
 
 def _sealed(model: type[Model], name: str) -> Any:
     """Return the rows with their secrets as they are stored: the column's own type would open them."""
-    return model._default_manager.annotate(sealed=Cast(F(name), TextField())).exclude(sealed="").exclude(sealed=None)
+    return model._base_manager.annotate(sealed=Cast(F(name), TextField())).exclude(sealed="").exclude(sealed=None)
 
 
 def _renew_chunk(model: type[Model], name: str, chunk: list[tuple[int, str]], tally: Tally, *, dry_run: bool) -> None:
@@ -140,8 +140,9 @@ def _replace(model: type[Model], name: str, changes: list[tuple[int, str, str]])
     if not changes:
         return set()
     quote = connection.ops.quote_name
-    table, column = quote(model._meta.db_table), quote(model._meta.get_field(name).column)
-    key = quote(model._meta.pk.column) if model._meta.pk else ""
+    columns_of = {one.name: str(one.column) for one in model._meta.local_concrete_fields}
+    table, column = quote(model._meta.db_table), quote(columns_of[name])
+    key = quote(next(str(one.column) for one in model._meta.local_concrete_fields if one.primary_key))
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {table} SET {column} = fresh.value"  # noqa: S608 (names of our own columns)
