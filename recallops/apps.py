@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class RecallOpsConfig(AppConfig):
@@ -12,7 +13,10 @@ class RecallOpsConfig(AppConfig):
     verbose_name = "RecallOps"
 
     def ready(self) -> None:
-        """Register what works by being imported, and bind a worker to the process that watches over it."""
-        from recallops import checks, heartbeat, orphans  # noqa: F401
+        """Register what works by being imported, bind a worker to its watcher, and keep our own keys out of logs."""
+        from recallops import checks, heartbeat, orphans, redaction  # noqa: F401
 
         orphans.die_with_parent_if_watched()
+        own = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, *settings.ENCRYPTION_KEYS]
+        for secret in [*own, settings.DATABASES["default"].get("PASSWORD", "")]:
+            redaction.remember(secret)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from urllib.parse import quote
 
 import pytest
+from django.conf import settings
 
 from recallops.logs import MARK, JSONFormatter, TextFormatter, configuration
 
@@ -67,6 +69,13 @@ def test_secrets_are_hidden_in_messages_tracebacks_and_extras(formatter: logging
     line = formatter.format(record("sent %s", {"x": secret}, error=raised(f"token={secret}"), header=secret))
     assert "c2VjcmV0" not in line
     assert "[hidden]" in line
+
+
+def test_the_installations_own_keys_are_hidden_by_their_value() -> None:
+    for secret in [settings.SECRET_KEY, *settings.ENCRYPTION_KEYS]:
+        line = JSONFormatter().format(record(f"it is {secret}, or {quote(secret, safe='')}"))
+        assert secret not in line
+        assert line.count("[hidden]") == 2
 
 
 def test_the_quiet_loggers_are_quiet() -> None:
