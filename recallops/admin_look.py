@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ def superuser(request: HttpRequest) -> bool:
     return bool(request.user.is_superuser)
 
 
+def icon(request: HttpRequest) -> str:
+    """Return the address of the site's icon."""
+    return static("recallops/icon.svg")
+
+
 def _link(title: str, icon: str, label: str, name: str, permission: Any = None) -> dict[str, Any]:
     return {
         "title": title,
@@ -39,6 +45,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "RecallOps",
     "SITE_HEADER": "RecallOps",
     "SITE_SYMBOL": "move_up",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": icon}],
     "SITE_URL": None,
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,

@@ -36,3 +36,9 @@ def provider_link(url: str) -> str:
 def percent(part: int, whole: int) -> int:
     """Return a share in whole per cent; nothing of nothing is 0."""
     return int(100 * part / whole) if whole else 0
+
+
+@register.filter
+def short(moment: str | None) -> str:
+    """Show a moment that comes as text, to the second."""
+    return moment[:19].replace("T", " ") if moment else "–"

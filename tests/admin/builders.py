@@ -141,13 +141,15 @@ def make_occurrence(calendar: Calendar, *, assignment: Assignment | None = None,
 def make_event(connection: Connection, *, title: str = "Weekly sync", url: str = "", **fields: Any) -> Event:
     number = next(_number)
     start = fields.pop("start", clock.now() + timedelta(hours=number % 200 + 1))
+    url = url or f"https://meet.example/room-{number}"
+    bot = {"bot_id": f"bot-{number}", "start": start.isoformat(), "key": f"key-{number}", "url": url}
     defaults: dict[str, Any] = {
         "occurrence": fields.pop("occurrence", None) or make_occurrence(connection.calendar),
         "remote_id": f"event-{number}",
         "start": start,
         "end": start + timedelta(minutes=30),
-        "url": url or f"https://meet.example/room-{number}",
-        "bots": [{"bot_id": f"bot-{number}", "start": start.isoformat()}],
+        "url": url,
+        "bots": [bot],
         "raw": {"summary": title},
         "digest": f"{number:032}",
         "remote_updated_at": clock.now(),
