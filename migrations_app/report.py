@@ -13,12 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Min, Q, QuerySet
 
-from calendars.models import AuditEntry, RateBudget, Verdict, Workspace
+from calendars.models import Assignment, AuditEntry, Event, RateBudget, Verdict, Workspace
 from migrations_app import coverage, report_inventory
 from migrations_app.models import Batch, CoverageReading, Finding
-from migrations_app.report_format import CHUNK, PAGE_ROWS, PAGE_WALK, iso, listing, one_moment, pieces, said
+from migrations_app.report_format import CHUNK, PAGE_ROWS, iso, listing, one_moment, pieces, said
 from recallops import clock
 
 NOT_CHECKED = (
@@ -42,6 +42,9 @@ _PREDICTED = re.compile(
 )
 
 
+_ALL = ("source__region", "target__region", "handover", "created_by", "delete_confirmed_by")
+
+
 def build(batch: Batch, *, whole: bool = False) -> dict[str, Any]:
     """Return the report of a batch.
 
@@ -49,17 +52,19 @@ def build(batch: Batch, *, whole: bool = False) -> dict[str, Any]:
     and inside `one_moment()`, and "sha256" is to be called after its rows were read; that is what `write` does.
     """
     with one_moment():
+        batch = Batch.objects.select_related(*_ALL).get(pk=batch.pk)  # as it is in this snapshot
+        calls = _calls(batch)
         return {
             "acts": _acts(batch, whole=whole),
             "batch": _batch(batch),
-            "calls": _calls(batch),
+            "calls": calls,
             "findings": _findings(batch, whole=whole),
             "id_map": report_inventory.id_map(batch, whole=whole),
             "inventory": report_inventory.inventory(batch, whole=whole),
             "items": report_inventory.items(batch, whole=whole),
             "ledger": _ledger(batch, whole=whole),
             "not_checked": list(NOT_CHECKED),
-            "prediction": _prediction(batch),
+            "prediction": _prediction(batch, calls),
         }
 
 
@@ -80,9 +85,6 @@ def write(batch: Batch, path: Path | str) -> None:
 
 
 def _batch(batch: Batch) -> dict[str, Any]:
-    batch = Batch.objects.select_related(
-        "source__region", "target__region", "handover", "created_by", "delete_confirmed_by"
-    ).get(pk=batch.pk)
     return {
         "slug": batch.slug,
         "source": _workspace(batch.source),
@@ -113,7 +115,7 @@ def _workspace(workspace: Workspace) -> dict[str, str]:
 
 def _ledger(batch: Batch, *, whole: bool) -> dict[str, Any]:
     taken = {reading.moment: _reading(reading, whole=whole) for reading in CoverageReading.objects.filter(batch=batch)}
-    return {moment: taken.get(moment) for moment in CoverageReading.Moment.values} | {"now": _live(batch, whole=whole)}
+    return {moment: taken.get(moment) for moment in CoverageReading.Moment.values} | {"now": _now(batch, whole=whole)}
 
 
 def _reading(reading: CoverageReading, *, whole: bool) -> dict[str, Any]:
@@ -126,13 +128,18 @@ def _reading(reading: CoverageReading, *, whole: bool) -> dict[str, Any]:
     )
 
 
-def _live(batch: Batch, *, whole: bool) -> dict[str, Any] | None:
-    """Judge the ledger at this moment. None for a closed batch, which nobody reads any more: its `after` counts."""
+def _now(batch: Batch, *, whole: bool) -> dict[str, Any] | None:
+    """Return the present ledger: a page shows what was last judged, as the batch's page does; the file judges anew.
+
+    None for a closed batch, which nobody reads any more: its `after` counts.
+    """
     if batch.closed_at or batch.started_at is None:
         return None
     rows = coverage.assignments_of(batch)
-    if not whole and rows.count() > PAGE_WALK:
-        return None
+    return _judged_anew(batch, rows) if whole else _last_judged(batch, rows)
+
+
+def _judged_anew(batch: Batch, rows: QuerySet[Assignment]) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     exceptions: list[dict[str, str]] = []
     oldest: dict[int, datetime] = {}
@@ -145,7 +152,32 @@ def _live(batch: Batch, *, whole: bool) -> dict[str, Any] | None:
             exceptions.append(_exception(coverage.describe(row)))
     return _verdicts(
         counts,
-        exceptions=exceptions[: None if whole else PAGE_ROWS],
+        exceptions=exceptions,
+        at=clock.now(),
+        source_read_at=oldest.get(batch.source_id),
+        target_read_at=oldest.get(batch.target_id),
+    )
+
+
+def _last_judged(batch: Batch, rows: QuerySet[Assignment]) -> dict[str, Any]:
+    """Count the verdicts as they are stored: as many queries for many rows as for few."""
+    counts = dict(rows.order_by().values_list("verdict").annotate(n=Count("pk")))
+    doubtful = rows.exclude(verdict__in=coverage.COVERED).select_related("owner").order_by("start", "pk")
+    exceptions = [
+        {
+            "start": one.start.isoformat(),
+            "url": one.url,
+            "verdict": one.get_verdict_display(),
+            "note": one.note,
+            "owner": one.owner.slug,
+        }
+        for one in doubtful[:PAGE_ROWS]
+    ]
+    coming = Event.objects.filter(occurrence__assignment__in=rows.filter(over=False).values("pk"), is_deleted=False)
+    oldest = dict(coming.order_by().values_list("workspace").annotate(at=Min("read_begun_at")))
+    return _verdicts(
+        counts,
+        exceptions=[_exception(row) for row in exceptions],
         at=clock.now(),
         source_read_at=oldest.get(batch.source_id),
         target_read_at=oldest.get(batch.target_id),
@@ -204,9 +236,10 @@ def _findings(batch: Batch, *, whole: bool) -> dict[str, Any]:
     found = Finding.objects.filter(batch=batch)
     open_ones = Count("pk", filter=Q(gone_at=None, waived_at=None))
     counts = found.order_by("severity").values("severity").annotate(count=Count("pk"), open=open_ones)
+    counted = list(counts)
     rows = found.select_related("item", "assignment", "waived_by").order_by("pk")
-    listed = listing((_finding(one) for one in rows.iterator(CHUNK)), total=found.count(), whole=whole)
-    return {"counts": list(counts)} | listed
+    total = sum(row["count"] for row in counted)
+    return {"counts": counted} | listing((_finding(one) for one in rows.iterator(CHUNK)), total=total, whole=whole)
 
 
 def _finding(one: Finding) -> dict[str, Any]:
@@ -257,7 +290,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _prediction(batch: Batch) -> dict[str, Any]:
+def _prediction(batch: Batch, calls: list[dict[str, Any]]) -> dict[str, Any]:
     """Compare the time that was foretold before the first write with the time it took.
 
     Foretold is what the calls take at the limits; the whole time holds the waits for meetings, soak and canary, too.
@@ -265,7 +298,7 @@ def _prediction(batch: Batch) -> dict[str, Any]:
     said = Finding.objects.filter(batch=batch, code="time").values_list("sentence", flat=True).first()
     match = _PREDICTED.search(said or "")
     actual = (batch.closed_at - batch.started_at).total_seconds() if batch.closed_at and batch.started_at else None
-    slowest = max(_calls(batch), key=lambda row: row["least_seconds"], default=None)
+    slowest = max(calls, key=lambda row: row["least_seconds"], default=None)
     return {
         "sentence": said or "",
         "predicted_seconds": _seconds(match) if match else None,

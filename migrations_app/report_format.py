@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from calendars.providers.redaction import quote
 
 PAGE_ROWS = 100  # of each list on a page
-PAGE_WALK = 20_000  # rows that a page may walk through for a hash or a verdict; longer lists have them in the file only
+PAGE_WALK = 20_000  # rows that a page may walk through for a hash; of longer lists the hash is in the file only
 CHUNK = 2000
 
 _LINK_TAIL = re.compile(r"(https?://[^\s?#]+)[?#]\S*")  # passwords of meetings stand there

@@ -29,10 +29,13 @@ def _moved_items(batch: Batch) -> QuerySet[Item]:
 def inventory(batch: Batch, *, whole: bool) -> dict[str, Any]:
     """Say what was exported. Its rows name what does not change, so that its hash stays."""
     items = _moved_items(batch)
-    platforms = items.order_by().values_list("connection__calendar__platform").annotate(n=Count("pk"))
-    customers = items.order_by().values_list("connection__calendar__customer__slug").annotate(n=Count("pk"))
-    by_customer = {str(slug): count for slug, count in customers}
-    shown = by_customer if whole else dict(sorted(by_customer.items())[:PAGE_ROWS])
+    counted = items.order_by().values_list("connection__calendar__platform", "connection__calendar__customer__slug")
+    by_platform: Counter[str] = Counter()
+    by_customer: Counter[str] = Counter()
+    for platform, customer, number in counted.annotate(n=Count("pk")):
+        by_platform[platform] += number
+        by_customer[customer] += number
+    shown = dict(by_customer) if whole else dict(sorted(by_customer.items())[:PAGE_ROWS])
     rows = items.order_by("source_id").values(
         "source_id", "title", platform=F("connection__calendar__platform"), of=F("connection__calendar__customer__slug")
     )
@@ -42,7 +45,7 @@ def inventory(batch: Batch, *, whole: bool) -> dict[str, Any]:
     )
     return {
         "calendars": sum(by_customer.values()),
-        "by_platform": {str(platform): count for platform, count in platforms},
+        "by_platform": dict(by_platform),
         "by_customer": shown,
         "customers": len(by_customer),
         "readings": _readings(batch),
@@ -99,6 +102,11 @@ def items(batch: Batch, *, whole: bool) -> dict[str, Any]:
     exported = sum(classes.values()) + len(lost)
     sums = {name: classes[name] for name in ("moved", "waiting", "not_movable", "failed")}
     waiting_rows = _moved_items(batch).exclude(status=ItemStatus.DONE).order_by("pk")
+    not_done = sum(
+        number
+        for (kind, status), number in counts.items()
+        if kind == Item.Kind.CONNECTION and status != ItemStatus.DONE
+    )
     return {
         "counts": [
             {"kind": kind, "status": status, "label": _label(status), "count": number}
@@ -109,7 +117,7 @@ def items(batch: Batch, *, whole: bool) -> dict[str, Any]:
         "unaccounted": {"total": len(unaccounted), "rows": unaccounted[: None if whole else PAGE_ROWS]},
         "adds_up": exported == sum(sums.values()),
         "sentence": _conservation(exported, sums, unaccounted),
-        "not_moved": listing(_not_moved(waiting_rows), total=waiting_rows.count(), whole=whole),
+        "not_moved": listing(_not_moved(waiting_rows), total=not_done, whole=whole),
         "checklist": list(
             Item.objects.filter(batch=batch, kind=Item.Kind.CHECKLIST).order_by("pk").values_list("title", flat=True)
         ),
@@ -159,13 +167,11 @@ def _without_item(batch: Batch) -> Iterator[dict[str, str]]:
 
 
 def _without_class(batch: Batch, mapped: QuerySet[IdMapping]) -> Iterator[dict[str, str]]:
-    items = _moved_items(batch).annotate(mapped=Exists(mapped)).order_by("pk")
-    for remote_id, title in items.filter(status=ItemStatus.DONE, mapped=False).values_list("source_id", "title"):
-        yield {"id": remote_id, "calendar": title, "why": NO_NEW_ID}
-    for remote_id, title, status in items.exclude(status__in=ItemStatus.values).values_list(
-        "source_id", "title", "status"
-    ):
-        yield {"id": remote_id, "calendar": title, "why": NO_CLASS.format(status=status)}
+    odd = _moved_items(batch).annotate(mapped=Exists(mapped)).order_by("pk")
+    odd = odd.filter(Q(status=ItemStatus.DONE, mapped=False) | ~Q(status__in=ItemStatus.values))
+    for remote_id, title, status in odd.values_list("source_id", "title", "status"):
+        why = NO_NEW_ID if status == ItemStatus.DONE else NO_CLASS.format(status=status)
+        yield {"id": remote_id, "calendar": title, "why": why}
 
 
 def _not_moved(items: QuerySet[Item]) -> Iterator[dict[str, Any]]:
