@@ -61,12 +61,14 @@ def stop_workers() -> None:
 def run(*arguments: str, pauses: Callable[[float], None] | None = None) -> tuple[int, str]:
     """Run the command; return its exit code and all that it said."""
     out = io.StringIO()
-    command = Command(stdout=out)
+    command = Command(stdout=out, stderr=out)
     command.pause = pauses or (lambda seconds: None)  # type: ignore[method-assign]
     try:
         call_command(command, "--source", "us", "--target", "eu", *arguments, no_color=True)
     except CommandError as error:
         return error.returncode, f"{out.getvalue()}{error}"
+    except SystemExit as end:
+        return int(str(end.code)), out.getvalue()
     return 0, out.getvalue()
 
 

@@ -30,10 +30,10 @@ NO_KEY = "No key was given. Type it at the prompt, or set {variable}."
 NO_PROMPT = "There is no terminal to ask for the key. Set {variable}."
 NOT_A_KEY = "That is no API key: a key is one word of plain characters. Give it alone, without “Token”."
 KNOWN_KEY = "“{slug}” has this very key already (fingerprint {fingerprint})."
-MADE = "Workspace “{slug}” in {region}, key {key} (fingerprint {fingerprint})."
+MADE = "Workspace “{slug}” in {region} has the key “{key}”, fingerprint {fingerprint}."
 NOT_OPENED_SAID = (
-    "{sentence}\nThe workspace and its key are kept. Correct the region in the admin, or give the right key with "
-    "--add-key."
+    "{sentence}\nThe workspace and its key are kept. Try again with “test connection” on the key's page, correct the "
+    "region in the admin, or give the right key with --add-key."
 )
 
 

@@ -5,11 +5,12 @@ The workers do the work (`manage.py workers`); ending this command changes nothi
 
 from __future__ import annotations
 
+import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError, close_old_connections
@@ -65,7 +66,7 @@ GOES_ON = "Batch “{name}” goes on: {source} to {target}."
 NO_WORKER = "No worker is alive, so nothing moves. Start “manage.py workers”, then run this again: the batch is kept."
 NO_DATABASE = "The database does not answer. The batch is kept; run this again when it does."
 INTERRUPTED = (
-    "\nNo longer watching; the batch goes on. To watch again: manage.py run_batch {same}\n"
+    "No longer watching; the batch goes on. To watch again: manage.py run_batch {same}\n"
     "To pause it: the same with --pause, or the button on its page."
 )
 PAUSED = "Batch “{name}” is paused: no new hand-over begins, those that have begun are brought to their end."
@@ -126,7 +127,9 @@ class Command(BaseCommand):
         if end.code == Code.FINE:
             self.stdout.write(self.style.SUCCESS(end.sentence))
             return
-        _leave(end)
+        for line in end.sentence.splitlines():
+            self.stderr.write(plain(line))
+        sys.exit(int(end.code))
 
     # -- what is asked for
 
@@ -189,11 +192,6 @@ class Command(BaseCommand):
                     if silent > PATIENCE:
                         return watch.Ending(Code.NO_WORKER, NO_WORKER)
                 self.pause(POLL)
-
-
-def _leave(end: watch.Ending) -> NoReturn:
-    sentence = "\n".join(plain(line) for line in end.sentence.splitlines())
-    raise CommandError(sentence, returncode=int(end.code))
 
 
 def _steps() -> str:
