@@ -17,7 +17,7 @@ from django.db import connections
 from django.db.models import Q
 from django_q.tasks import async_task
 
-from calendars.leases import Lease, MachineNow, free, give_back, machine_now, take
+from calendars.leases import Lease, MachineNow, free, give_back, take
 from calendars.models import Driver
 
 logger = logging.getLogger("recallops.drivers")
@@ -93,12 +93,3 @@ def _piece(work: Work) -> None:
     finally:
         for connection in connections.all(initialized_only=True):
             connection.close_if_unusable_or_obsolete()
-
-
-def last_progress() -> float | None:
-    """Return machine seconds since a driver's lease was last taken; None when none is held."""
-    newest = Driver.objects.filter(lease_until__gt=MachineNow()).order_by("-lease_until").first()
-    if newest is None or newest.lease_until is None:
-        return None
-    begun = newest.lease_until - timedelta(seconds=settings.LEASE_SECONDS)
-    return (machine_now() - begun).total_seconds()

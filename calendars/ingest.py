@@ -99,7 +99,7 @@ def _store_connection(connection: Connection, item: RecallCalendar, begun_at: da
         fields["refresh_token"] = storable(item.oauth_refresh_token or "")
     for name, value in fields.items():
         setattr(connection, name, value)
-    if connection.pk is None:
+    if connection._state.adding:
         connection.save(force_insert=True)
     else:
         connection.save(update_fields=list(fields))

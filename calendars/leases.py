@@ -35,7 +35,7 @@ def machine_now() -> datetime:
         return moment
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lease:
     """A token, and how long the holder itself may trust it (counted from before it was asked for)."""
 
@@ -66,6 +66,17 @@ def take(rows: QuerySet[Any], *, limit: int, lease: Lease, order_by: Sequence[st
             until = MachineNow() + timedelta(seconds=lease.seconds)
             model._default_manager.filter(pk__in=ids).update(lease_token=lease.token, lease_until=until)
     return ids
+
+
+def renew(model: type[Model], ids: Iterable[int], lease: Lease) -> bool:
+    """Prolong a lease on rows that are still ours; return whether all of them were."""
+    ids, asked = list(ids), time.monotonic()
+    until = MachineNow() + timedelta(seconds=lease.seconds)
+    held = model._default_manager.filter(pk__in=ids, lease_token=lease.token, lease_until__gt=MachineNow())
+    if held.update(lease_until=until) < len(ids):
+        return False
+    lease.asked = asked
+    return True
 
 
 def give_back(model: type[Model], ids: Iterable[int], lease: Lease) -> None:

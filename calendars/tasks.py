@@ -87,11 +87,6 @@ def leased() -> bool:
     return Assignment.objects.exclude(Q(lease_token=None)).exclude(free()).exists()
 
 
-def last_progress() -> float | None:
-    """Return machine seconds since a driver last took its slot, or None when none holds one."""
-    return drivers.last_progress()
-
-
 def oldest_due() -> float | None:
     """Return for how many domain seconds the oldest due assignment or sweep has been waiting, or None."""
     due = next_due()

@@ -103,3 +103,12 @@ def regions(batch: Batch) -> Mapping[str, str]:
 def numbers(batch: Batch) -> Numbers:
     """Return the numbers of the hand-over between a batch's workspaces."""
     return numbers_for([batch.source, batch.target])
+
+
+def calls(batch: Batch) -> dict[str, int]:
+    """Return the calls made so far in both workspaces, by "workspace endpoint"."""
+    budgets = RateBudget.objects.filter(workspace__in=[batch.source_id, batch.target_id])
+    return {
+        f"{slug} {endpoint}": taken
+        for slug, endpoint, taken in budgets.values_list("workspace__slug", "endpoint", "taken")
+    }

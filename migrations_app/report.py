@@ -7,7 +7,6 @@ list, the file gets all of them. The same rows give the same file, byte for byte
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -34,11 +33,6 @@ NOT_CHECKED = (
     "idempotency keys catch the write, nothing else does.",
     "Calls of other programs with the same API keys: counted are those that went through this installation's budgets, "
     "other work of it in the same workspaces included; answers 429 since each budget was made.",
-)
-
-_PREDICTED = re.compile(
-    r"about (?:(?P<one>a minute)|(?:(?P<hours>\d+) hours?)? ?(?:(?P<minutes>\d+) minutes?)?)"
-    r"(?:, bound by (?P<bound>.+))?"
 )
 
 
@@ -216,8 +210,10 @@ def _calls(batch: Batch) -> list[dict[str, Any]]:
     rows = budgets.order_by("workspace__slug", "endpoint").values_list(
         "workspace__slug", "endpoint", "taken", "refused", "emission"
     )
+    before, after = batch.calls_before, batch.calls_after
     since = (
-        (slug, name, taken - batch.calls_before.get(f"{slug} {name}", 0), *rest) for slug, name, taken, *rest in rows
+        (slug, name, after.get(f"{slug} {name}", taken) - before.get(f"{slug} {name}", 0), *rest)
+        for slug, name, taken, *rest in rows
     )
     return [
         {
@@ -296,20 +292,13 @@ def _prediction(batch: Batch, calls: list[dict[str, Any]]) -> dict[str, Any]:
     Foretold is what the calls take at the limits; the whole time holds the waits for meetings, soak and canary, too.
     """
     said = Finding.objects.filter(batch=batch, code="time").values_list("sentence", flat=True).first()
-    match = _PREDICTED.search(said or "")
     actual = (batch.closed_at - batch.started_at).total_seconds() if batch.closed_at and batch.started_at else None
     slowest = max(calls, key=lambda row: row["least_seconds"], default=None)
     return {
         "sentence": said or "",
-        "predicted_seconds": _seconds(match) if match else None,
-        "bound": ((match["bound"] if match else "") or "").rstrip("."),
+        "predicted_seconds": batch.predicted_seconds,
+        "bound": batch.predicted_bound,
         "actual_seconds": actual,
         "calls_seconds": slowest["least_seconds"] if slowest else None,
         "calls_bound": f"{slowest['endpoint']} in {slowest['workspace']}" if slowest else "",
     }
-
-
-def _seconds(match: re.Match[str]) -> float:
-    if match["one"]:
-        return 60.0
-    return 3600.0 * int(match["hours"] or 0) + 60.0 * int(match["minutes"] or 0)

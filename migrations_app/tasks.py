@@ -6,13 +6,14 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from django.db.models import F, Q, QuerySet
+from django.conf import settings
+from django.db.models import F, Max, Q, QuerySet
 
 from calendars import assignments, drivers
 from calendars import tasks as calendar_tasks
-from calendars.leases import Lease, free, give_back, take
-from calendars.models import RateBudget
-from migrations_app import engine
+from calendars.leases import Lease, MachineNow, free, give_back, machine_now, take
+from calendars.models import Assignment, Driver
+from migrations_app import engine, inventory
 from migrations_app.itineraries import OF_THE_BATCH, Step, allows
 from migrations_app.models import Batch, BatchStatus, Item
 from migrations_app.steps import hand_over
@@ -87,19 +88,12 @@ def _advance_batch(pk: int, lease: Lease) -> None:
         batch = Batch.objects.select_related("source__region", "target__region", "handover").get(pk=pk)
         if batch.started_at is None:
             batch.started_at = clock.now()
-            Batch.objects.filter(pk=pk, started_at=None).update(started_at=batch.started_at, calls_before=calls(batch))
+            Batch.objects.filter(pk=pk, started_at=None).update(
+                started_at=batch.started_at, calls_before=inventory.calls(batch)
+            )
         engine.advance_batch(batch, lease=lease)
     finally:
         give_back(Batch, [pk], lease)
-
-
-def calls(batch: Batch) -> dict[str, int]:
-    """Return the calls made so far in both workspaces, by "workspace endpoint"."""
-    budgets = RateBudget.objects.filter(workspace__in=[batch.source_id, batch.target_id])
-    return {
-        f"{slug} {endpoint}": taken
-        for slug, endpoint, taken in budgets.values_list("workspace__slug", "endpoint", "taken")
-    }
 
 
 def _active(slug: str) -> bool:
@@ -125,3 +119,15 @@ def leased() -> bool:
     """Tell whether anybody works on a batch or an item at this moment."""
     held = Q(lease_token=None)
     return Item.objects.exclude(held).exclude(free()).exists() or Batch.objects.exclude(held).exclude(free()).exists()
+
+
+def last_progress() -> float | None:
+    """Return machine seconds since any lease was last taken or renewed, or None when none is held."""
+    newest = [
+        model._default_manager.filter(lease_until__gt=MachineNow()).aggregate(at=Max("lease_until"))["at"]
+        for model in (Driver, Assignment, Item, Batch)
+    ]
+    held: list[datetime] = [until for until in newest if until is not None]
+    if not held:
+        return None
+    return (machine_now() - max(held)).total_seconds() + float(settings.LEASE_SECONDS)

@@ -17,6 +17,8 @@ from django.core.exceptions import FieldError, ImproperlyConfigured
 from django.db import models
 from django.db.models.lookups import Exact
 
+from recallops.redaction import remember
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -61,6 +63,7 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
         """Encrypt on the way to the database."""
         if value is None or value == "":
             return value
+        self._know(str(value))
         return box().encrypt(str(value).encode()).decode("ascii")
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> str | None:
@@ -68,9 +71,19 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
         if value is None or value == "":
             return value
         try:
-            return box().decrypt(value.encode("ascii")).decode()
+            secret = box().decrypt(value.encode("ascii")).decode()
         except (InvalidToken, UnicodeEncodeError) as error:
             raise UndecipherableSecretError(f"{self.model._meta.label}.{self.name}") from error
+        self._know(secret)
+        return secret
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """Refuse to be serialised: `dumpdata` would write the secret in clear."""
+        raise FieldError(f"{self.name} is sealed and cannot be dumped; back up the database itself.")
+
+    def _know(self, secret: str) -> None:
+        """Let the logs hide this secret from now on."""
+        remember(secret)
 
     def get_lookup(self, lookup_name: str) -> Any:
         """Refuse comparisons: two encryptions of one secret differ. Emptiness can be asked."""
@@ -84,6 +97,13 @@ class EncryptedJSONField(EncryptedTextField):
 
     description = "JSON, encrypted at rest"
 
+    if TYPE_CHECKING:
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
+
+    def _know(self, secret: str) -> None:
+        """Only parts of such a value are secret; logs never hold it as a whole."""
+
     def get_prep_value(self, value: Any) -> Any:
         """Encrypt the value's JSON."""
         return None if value is None else super().get_prep_value(json.dumps(value))
@@ -94,7 +114,7 @@ class EncryptedJSONField(EncryptedTextField):
         return None if text is None else json.loads(text)
 
 
-class _OnlyEmpty(Exact):  # type: ignore[type-arg]
+class _OnlyEmpty(Exact):
     """`field=""` asks whether there is a secret at all; any other comparison is an error."""
 
     def __init__(self, lhs: Any, rhs: Any) -> None:

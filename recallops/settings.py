@@ -87,6 +87,8 @@ TEMPLATES = [
 ]
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "recallops.formats"
+LOGIN_REDIRECT_URL = "admin:index"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -170,7 +172,7 @@ Q_CLUSTER = {
     "label": "Background jobs",
 }
 PUMPS = ["calendars.tasks.pump", "migrations_app.tasks.pump"]
-LAST_PROGRESS = "calendars.tasks.last_progress"
+LAST_PROGRESS = "migrations_app.tasks.last_progress"
 OLDEST_DUE = "calendars.tasks.oldest_due"
 OLDEST_DUE_ALARM_SECONDS = env.number("OLDEST_DUE_ALARM_SECONDS", default=300.0)
 PUMP_SECONDS = env.number("PUMP_SECONDS", default=5.0, least=0.05)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import migrations
 
 REGIONS = [
@@ -43,7 +45,7 @@ $$
 """
 
 
-def fill(apps, schema_editor):
+def fill(apps: Any, schema_editor: Any) -> None:
     """Insert what the vendor publishes; staff may edit every row."""
     region = apps.get_model("calendars", "Region")
     for code, label in REGIONS:

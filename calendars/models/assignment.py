@@ -68,6 +68,7 @@ class Assignment(models.Model):
         indexes = [
             models.Index(fields=["due_at", "start"], condition=Q(over=False), name="assignment_due"),
             models.Index(fields=["owner", "start"], name="assignment_by_owner"),
+            models.Index(fields=["start", "id"], name="assignment_by_start"),
         ]
 
     def __str__(self) -> str:

@@ -24,6 +24,7 @@ class IdMapping(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = "id mapping"
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "source", "source_remote_id"],

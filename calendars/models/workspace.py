@@ -107,6 +107,7 @@ class ApiKey(models.Model):
     test_result = models.CharField(max_length=400, blank=True, editable=False)
 
     class Meta:
+        verbose_name = "API key"
         ordering = ["workspace", "-created_at"]
         constraints = [
             models.UniqueConstraint(fields=["workspace", "fingerprint"], name="api_key_once_per_workspace"),

@@ -60,7 +60,7 @@ class _Run:
     def __init__(self, ids: Collection[int], lease: Lease) -> None:
         self.ids, self.lease = list(ids), lease
         self.outcomes: dict[int, Outcome] = {}
-        self.writer = Writer(lease)
+        self.writer = Writer(self.ids, lease)
 
     def run(self) -> None:
         loaded: list[Loaded] = []
@@ -144,7 +144,7 @@ class _Run:
         done = False
         for workspace, wanting in reads.items():
             done |= self._read(workspace, wanting)
-        self.writer.find_configs([one for one in loaded if actions[one.row.assignment].act is Act.ADD])
+        self.writer.find_configs([one for one in loaded if actions[one.row.assignment].act in (Act.ADD, Act.REMOVE)])
         for one in loaded:
             if one.row.assignment in self.outcomes:
                 continue
@@ -189,7 +189,8 @@ class _Run:
             attended = self.writer.look(one, action)
         elif over and clock.now() >= one.row.end:
             attended = was_there(one.row)
-        self.outcomes[one.row.assignment] = Outcome(action.reason, action.until, over=over, attended=attended)
+        reason = "over" if action.act is Act.LOOK else action.reason
+        self.outcomes[one.row.assignment] = Outcome(reason, action.until, over=over, attended=attended)
         return False
 
     def _flip(self, one: Loaded, action: Action) -> bool:

@@ -9,8 +9,9 @@ import hashlib
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from calendars import sync
-from calendars.leases import Lease
+from calendars.leases import Lease, renew
 from calendars.models import Assignment, Bot, Event, Handover, Intent, Workspace
 from calendars.providers import errors
 from calendars.providers.connect import client_for
@@ -35,7 +36,6 @@ TROUBLE_RETRY = timedelta(minutes=1)
 STILL_RUNNING = timedelta(minutes=15)
 LONGEST_CALL = timedelta(hours=12)  # after the end; then a bot that never ends is not waited for
 WINDOW_FULL = "as many meetings as allowed have a bot in both regions at the moment"
-NO_CONFIG = "the configuration of its bot could not be read"
 LOST = "an answer was lost; waiting until it can be read"
 ENTANGLED = "its event holds a second bot, and the first is shared with other events; neither can be removed alone"
 SOON = "goes on in a moment"
@@ -52,8 +52,8 @@ class Trouble(Exception):
 class Writer:
     """Writes bots for the rows of one pass, under its lease."""
 
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
+    def __init__(self, ids: Collection[int], lease: Lease) -> None:
+        self.ids, self.lease = ids, lease
         self.workspaces: dict[int, Workspace] = {}
         self.numbers = Numbers()
         self._clients: dict[int, RecallClient] = {}
@@ -70,20 +70,20 @@ class Writer:
         for event_id in action.events:
             event = one.events[event_id]
             intent = self._intent(one, workspace, Intent.Purpose.ADD_BOT, event, "", {"key": key, "config": config})
-            self._send(
-                intent,
-                one,
-                lambda event=event, intent=intent: self._client(workspace).add_bot(
-                    event.remote_id,
-                    deduplication_key=key,
-                    bot_config=config,
-                    idempotency_key=f"recallops-{intent.pk}-{intent.attempt}",
-                ),
+            call = partial(
+                self._client(workspace).add_bot,
+                event.remote_id,
+                deduplication_key=key,
+                bot_config=config,
+                idempotency_key=f"recallops-{intent.pk}-{intent.attempt}",
             )
+            self._send(intent, one, call)
 
     def remove(self, one: Loaded, action: Action) -> None:
         """Remove the bots named from the events named. Raises Trouble."""
         workspace = self.workspaces[action.workspace]
+        if one.row.wanted and one.assignment.bot_config is None:
+            self.find_configs([one], ask=True)  # the bot that goes may be the only one that shows it
         side = one.row.owner if one.row.owner.workspace == action.workspace else one.row.other
         for event_id in action.events:
             event = one.events[event_id]
@@ -95,13 +95,8 @@ class Writer:
                     raise Trouble(ENTANGLED, clock.now() + LONGEST_BACKOFF)
                 intent = self._intent(one, workspace, Intent.Purpose.REMOVE_BOT, event, bot_id, {"bot": bot_id})
                 client = self._client(workspace)
-                self._send(
-                    intent,
-                    one,
-                    (lambda bot_id=bot_id, client=client: client.delete_bot(bot_id))
-                    if by_bot
-                    else (lambda event=event, client=client: client.remove_bot(event.remote_id)),
-                )
+                by_event: Callable[[], object] = partial(client.remove_bot, event.remote_id)
+                self._send(intent, one, partial(client.delete_bot, bot_id) if by_bot else by_event)
 
     def _must_name_bot(self, side: Side | None, event_id: int, bots: tuple[str, ...]) -> bool:
         """Whether Remove on the event could take a bot that stays: a live or frozen one, or one that fits.
@@ -140,8 +135,8 @@ class Writer:
         return Bot.objects.filter(remote_id__in=action.bots, attended=True).exists()
 
     def hold_lease(self) -> None:
-        """Raise Trouble when the lease may end before an answer comes: nothing is sent then."""
-        if self.lease.left() <= settings.PROVIDER_TIMEOUT:
+        """Renew the lease when it may end before an answer comes. Raises Trouble when it was lost: nothing is sent."""
+        if self.lease.left() <= 1.5 * settings.PROVIDER_TIMEOUT and not renew(Assignment, self.ids, self.lease):
             raise Trouble(SOON, clock.now())
 
     def _intent(
@@ -187,7 +182,7 @@ class Writer:
                 defaults={"status": "joining_call", "read_begun_at": clock.now()},
             )
         elif isinstance(error, errors.NotFound):
-            Event.objects.filter(pk=intent.event_id).update(changed_at=clock.now())
+            Event.objects.filter(pk=intent.event_id or 0).update(changed_at=clock.now())
 
     def trouble(
         self, error: errors.ProviderError, workspace: Workspace, *, attempts: int = 1, start: datetime | None = None
@@ -228,8 +223,18 @@ class Writer:
         if one.assignment.bot_config is None:
             self.find_configs([one], ask=True)
         if one.assignment.bot_config is None:
-            raise Trouble(NO_CONFIG, clock.now() + TROUBLE_RETRY)
+            one.assignment.bot_config = self._neighbours_config(one)
         return portable(one.assignment.bot_config, rewrites=self._rewritten(one, workspace))
+
+    def _neighbours_config(self, one: Loaded) -> dict[str, Any]:
+        """Return the configuration of another meeting of the same calendars: its own bot is gone without a trace.
+
+        A bot with a neighbour's configuration, or the provider's default one, is better than none.
+        """
+        calendars = {event.connection.calendar_id for event in one.events.values()}
+        alike = Assignment.objects.filter(occurrences__calendar__in=calendars).exclude(bot_config=None)
+        near = alike.order_by("-start").values_list("bot_config", flat=True).first()
+        return dict(near or {})
 
     def _rewritten(self, one: Loaded, workspace: Workspace) -> dict[str, str]:
         if one.order is None:

@@ -72,6 +72,9 @@ class Batch(models.Model):
     closed_at = models.DateTimeField(null=True, editable=False)
     changed_at = models.DateTimeField(null=True, editable=False, help_text="The last real change; domain time.")
     calls_before = models.JSONField(default=dict, editable=False)
+    calls_after = models.JSONField(default=dict, editable=False, help_text="Once it is closed.")
+    predicted_seconds = models.FloatField(null=True, editable=False, help_text="For the calls; made after the export.")
+    predicted_bound = models.CharField(max_length=200, blank=True, editable=False)
     lease_token = models.UUIDField(null=True, editable=False)
     lease_until = models.DateTimeField(null=True, editable=False)
 

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from calendars.models import Calendar, Connection, Workspace
 from calendars.sync import unwatch
-from migrations_app import coverage
+from migrations_app import coverage, inventory
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, CoverageReading, Item, ItemStatus
 from migrations_app.outcomes import DONE, Outcome
@@ -30,7 +30,8 @@ CHECKLIST = {
 
 def run(batch: Batch) -> Outcome:
     """Close the batch."""
-    coverage.read(batch, CoverageReading.Moment.AFTER)
+    for moment in (CoverageReading.Moment.CUT, CoverageReading.Moment.AFTER):
+        coverage.read(batch, moment)
     with transaction.atomic():
         _wipe(batch)
         _make_checklist(batch)
@@ -38,6 +39,7 @@ def run(batch: Batch) -> Outcome:
         Calendar.objects.filter(handover=batch.handover).update(handover=None)
         Connection.objects.filter(items__in=mine).exclude(status="deleted").update(closing=False)
         mine.update(open=False)
+        Batch.objects.filter(pk=batch.pk).update(calls_after=inventory.calls(batch))
     others = Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
     for workspace in (batch.source, batch.target):
         if not others.filter(source=workspace).exists() and not others.filter(target=workspace).exists():

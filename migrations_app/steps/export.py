@@ -16,7 +16,7 @@ from django.db.models import Min, Q
 from calendars import assignments, sync
 from calendars.models import Assignment, Bot, Calendar, Connection, Event, Sweep, Workspace
 from calendars.scheduling.bot_config import bound_parts
-from migrations_app import coverage, inventory
+from migrations_app import coverage, inventory, planner
 from migrations_app.findings import Found, renew
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, CoverageReading, ErrorKind, Item, ItemStatus, Severity
@@ -58,12 +58,23 @@ def run(batch: Batch) -> Outcome:
     assignments.form(batch.source)
     assignments.form(batch.target)
     _note_nearest(batch)
+    _predict(batch)
     coverage.read(batch, CoverageReading.Moment.BEFORE)
     for workspace in (batch.source, batch.target):
         mark = Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.EVENTS).order_by("-pk")[0].mark
         sync.watch(workspace, from_mark=mark)
     renew(batch, Step.EXPORT, _checks(batch))
     return DONE
+
+
+def _predict(batch: Batch) -> None:
+    """Say beforehand how long the calls will take and what bounds them; the report compares."""
+    load, limits = inventory.load(batch), inventory.limits(batch)
+    bound = planner.bound(load, limits)
+    Batch.objects.filter(pk=batch.pk).update(
+        predicted_seconds=planner.predicted_duration(load, limits).total_seconds(),
+        predicted_bound=f"{bound.endpoint} in {inventory.regions(batch)[bound.role]}" if bound else "",
+    )
 
 
 def _swept(batch: Batch, workspace: Workspace, kind: Sweep.Kind) -> bool:
@@ -140,7 +151,7 @@ def _checks(batch: Batch) -> Iterator[Found]:
         yield Found("standalone", Severity.WARNING, STANDALONE.format(count=loose), STANDALONE_REMEDY)
     parts: set[str] = set()
     for config in scheduled.exclude(config=None).values_list("config", flat=True).iterator(chunk_size=500):
-        parts |= bound_parts(config, rewrites=batch.handover.rewrites, source_code=batch.source.region.code)
+        parts |= bound_parts(config or {}, rewrites=batch.handover.rewrites, source_code=batch.source.region.code)
     for part in sorted(parts)[:20]:
         yield Found("bound", Severity.WARNING, BOUND.format(part=part), BOUND_REMEDY, subject=part)
     staying = Assignment.objects.filter(
