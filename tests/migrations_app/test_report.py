@@ -400,7 +400,8 @@ def test_the_prediction_is_the_one_made_before_the_first_write(batch: Batch) -> 
     )
     batch.refresh_from_db()
     found = report.build(batch)["prediction"]
-    assert (found["predicted_seconds"], found["bound"], found["actual_seconds"]) == (2100.5, "GET /a/ in us-west-2", 3000)
+    assert (found["predicted_seconds"], found["bound"]) == (2100.5, "GET /a/ in us-west-2")
+    assert found["actual_seconds"] == 3000
 
 
 def test_what_was_not_checked_stands_beside_what_was(batch: Batch) -> None:
