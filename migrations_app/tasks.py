@@ -78,7 +78,7 @@ def find_work(slug: str, room: int) -> list[Callable[[], None]]:
     if allows(batch.goal, Step.HAND_OVER):
         hand_over.prepare(batch)
     ids = take(engine.due_items(batch), limit=room, lease=lease, order_by=["nearest", "pk"])
-    if not ids:
+    if not ids and not (batch.step == Step.HAND_OVER and hand_over.wake_finished(batch)):
         engine.follow_items(batch)
     return [partial(engine.advance, pk, lease=lease) for pk in ids]
 

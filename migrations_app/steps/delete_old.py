@@ -61,7 +61,8 @@ def run(item: Item) -> Outcome:
         return _after_delete(item, target)
     if not batch.delete_confirmed_at:
         return wait(NOT_CONFIRMED, now + LOOK_AGAIN)
-    if (until := _soak_until(item)) > now:
+    until = _soak_until(item)
+    if until is not None and until > now:
         return wait(SOAK.format(until=until), until)
     if (not_yet := _canary_first(item)) is not None:
         return not_yet
@@ -74,12 +75,12 @@ def run(item: Item) -> Outcome:
     return _delete(item, source)
 
 
-def _soak_until(item: Item) -> datetime:
+def _soak_until(item: Item) -> datetime | None:
+    """Return until when it is kept in both regions; None when none of its meetings was handed over."""
     flipped = Assignment.objects.filter(
         occurrences__calendar=item.connection.calendar_id if item.connection else None, owner=item.batch.target
     ).aggregate(last=Max("flipped_at"))["last"]
-    soaked: datetime = (flipped or clock.now() - item.batch.soak) + item.batch.soak
-    return soaked
+    return flipped + item.batch.soak if flipped else None
 
 
 # -- the canary
@@ -112,7 +113,7 @@ def _canary_first(item: Item) -> Outcome | None:
     )
     if busy.exists():
         minutes = (quiet - clock.now()) // timedelta(minutes=1)
-        return wait(NO_CANARY.format(minutes=minutes), clock.now() + LOOK_AGAIN)
+        return wait(NO_CANARY.format(minutes=minutes), clock.now() + LIST_AGE)
     # one canary of a kind: the constraint is that only one row of the kind carries the mark
     if not alike.filter(canary=True).exclude(status__in=[ItemStatus.FAILED, ItemStatus.USER]).exists():
         Item.objects.filter(pk=item.pk).update(canary=True)

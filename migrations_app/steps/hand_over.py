@@ -13,6 +13,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 
 from calendars import assignments
 from calendars.models import Assignment, AuditEntry, Handover, RateBudget
@@ -21,7 +22,7 @@ from calendars.scheduling.rows import Loaded, load
 from migrations_app import coverage, inventory, planner
 from migrations_app.findings import Found, note
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, CoverageReading, Item, Severity
+from migrations_app.models import Batch, CoverageReading, Item, ItemStatus, Severity
 from migrations_app.outcomes import DONE, Outcome, wait
 from recallops import clock
 
@@ -30,7 +31,7 @@ STAYING = "{count} meeting(s) stay with the source to their end; the last one en
 LINE_PROPOSED = (
     "Meetings that start from {at:%Y-%m-%d %H:%M} UTC on go to the target ({near} start near the freeze there)."
 )
-LOOK_AGAIN = timedelta(minutes=5)
+LOOK_AGAIN = timedelta(minutes=30)  # in case a wake-up was lost; `wake_finished` comes first as a rule
 AFTER_END = timedelta(minutes=3)
 HORIZON = timedelta(hours=12)  # how far ahead the planner looks for a quiet moment
 
@@ -41,6 +42,18 @@ def prepare(batch: Batch) -> None:
         choose_cut_line(batch)
     elif clock.now() >= batch.handover.cut_line:
         coverage.read(batch, CoverageReading.Moment.CUT)
+
+
+def wake_finished(batch: Batch) -> int:
+    """Let calendars be looked at now of which nothing hangs on the source any more; return how many.
+
+    One statement for all of them, so that a calendar need not ask again and again.
+    """
+    hanging = Assignment.objects.filter(
+        Q(owner=batch.source_id) | Q(both=True), occurrences__calendar=OuterRef("connection__calendar"), over=False
+    )
+    waiting = Item.objects.filter(batch=batch, step=Step.HAND_OVER, status=ItemStatus.WAITING, due_at__gt=clock.now())
+    return waiting.filter(~Exists(hanging)).update(due_at=None)
 
 
 def choose_cut_line(batch: Batch) -> None:
