@@ -1,4 +1,4 @@
-"""The demo's processes: each in a session of its own, so that a Ctrl-C reaches the demo alone, which ends them in order.
+"""The demo's processes: each in a session of its own, so that a Ctrl-C reaches the demo alone, which ends them.
 
 On Linux the kernel also tells them when the demo is killed; elsewhere `guard` does.
 """

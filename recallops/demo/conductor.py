@@ -68,7 +68,7 @@ class Conductor:
         """Return the last due time that lies close behind the first one."""
         close = (due, due + SLACK)
         items = Item.objects.filter(status__in=ItemStatus.active(), due_at__range=close)
-        last = [
+        last: list[datetime | None] = [
             Assignment.objects.filter(over=False, due_at__range=close).aggregate(at=Max("due_at"))["at"],
             Workspace.objects.filter(watched=True, sweep_due_at__range=close).aggregate(at=Max("sweep_due_at"))["at"],
             items.aggregate(at=Max("due_at"))["at"],

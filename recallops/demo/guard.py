@@ -27,7 +27,7 @@ class Guard:
 
     def __init__(self, place: Place) -> None:
         with (place.logs / "guard.log").open("a") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 (our own words)
                 [sys.executable, "-m", "recallops.demo.guard", str(place.folder)],
                 stdin=subprocess.PIPE,
                 stdout=log,

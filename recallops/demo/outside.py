@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 END_SECONDS = 90.0
 
 OTHER_OPTIONS = (
-    "There is an unfinished demo with other options ({kept}). `make demo` with those goes on with it; `make clean-demo` "
-    "removes it."
+    "There is an unfinished demo with other options ({kept}). Called with those it goes on; `make clean-demo` removes "
+    "it."
 )
 START_OVER = "The last demo here had other options ({kept}) and is finished; starting over."
 DOES_NOT_FIT = (

@@ -179,7 +179,7 @@ TUNING = {
     "DRIVERS": "1",
     "QUEUE_WORKERS": "3",
     "QUEUE_POLL_SECONDS": "0.1",
-    "WORKERS_GRACE_SECONDS": "10",
+    "WORKERS_GRACE_SECONDS": "3",
     "EMBEDDED_POSTGRES_OPTIONS": "fsync=off,full_page_writes=off",
     "LOG_LEVEL": "WARNING",
 }

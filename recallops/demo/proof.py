@@ -88,9 +88,9 @@ class Proof:
         """Return what is printed, the plain lines last."""
         yield "Ledger                         before   at the cut        after"
         for verdict in Verdict:
-            counts = [self.ledger.get(moment, {}).get(verdict.value, 0) for moment in ("before", "cut", "after")]
-            if any(counts):
-                yield f"  {verdict.label:<24} {counts[0]:>9} {counts[1]:>12} {counts[2]:>12}"
+            readings = [self.ledger.get(moment, {}).get(verdict.value, 0) for moment in ("before", "cut", "after")]
+            if any(readings):
+                yield f"  {verdict.label:<24} {readings[0]:>9} {readings[1]:>12} {readings[2]:>12}"
         yield "Calls                                              us-west-2  eu-central-1   429"
         for endpoint, counts in self.endpoints.items():
             source, target, refused = (counts.get(name, 0) for name in ("us-west-2", "eu-central-1", "429"))

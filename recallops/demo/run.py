@@ -116,8 +116,8 @@ class Demo:
         elif self.sandbox is not None:
             setting_up.point_regions(self.sandbox)
             setting_up.take_back_leases()
-        say(f"Set up in {time.monotonic() - began:.0f} s. Admin: {self.url} (login at the end, or in "
-            f"{self.place.secrets_file})")  # fmt: skip
+        keys = self.place.secrets()
+        say(f"Set up in {time.monotonic() - began:.0f} s. Watch it: {self.url} as {keys['user']}, {keys['password']}")
 
     def _set_clock(self, new: bool) -> None:
         """Let domain time stand still: at the coming Monday, or where the last run stopped."""
@@ -125,9 +125,8 @@ class Demo:
         if new:
             clock.set(at=setting_up.coming_monday(datetime.now(UTC)), speed=0.0)
         elif clock.speed():  # nobody was left to stop it: it stands where the world was saved
-            base, origin, speed = clock._read()
-            saved = self.place.world_file.stat().st_mtime
-            clock.set(at=datetime.fromtimestamp(base + max(0.0, saved - origin) * speed, UTC), speed=0.0)
+            since = timedelta(seconds=time.time() - self.place.world_file.stat().st_mtime)
+            clock.set(at=clock.now() - since * clock.speed(), speed=0.0)
 
     def _world_stamp(self) -> int:
         file = self.place.world_file
@@ -239,7 +238,7 @@ class Demo:
             while True:
                 try:
                     conductor.look()
-                    if time.monotonic() - shown >= screen.every or Batch.objects.exclude(closed_at=None).exists():
+                    if time.monotonic() - shown >= screen.every or not _open():
                         shown = time.monotonic()
                         self._check()
                         snapshot = look(setting_up.BATCH)
@@ -330,6 +329,11 @@ class Demo:
             self.place.keep(running=None)
         if self.guard is not None:
             self.guard.finish()
+
+
+def _open() -> bool:
+    """Tell whether the batch is still to be closed."""
+    return Batch.objects.filter(slug=setting_up.BATCH, closed_at=None).exists()
 
 
 def _patience(snapshot: Snapshot, *, begun: datetime, still: float) -> None:

@@ -1,0 +1,131 @@
+"""The demo as a person runs it: it ends with the proof, and however it ends, nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, child_environment
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.processes,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes by /proc"),
+]
+
+SMALL = ("--exit", "--calendars", "6", "--events", "60", "--hours-of-changes", "3")
+PLAIN = {"missed 0", "doubled 0", "unaccounted 0"}
+LONGEST = 300.0
+
+
+@dataclass
+class Terminal:
+    """Somebody who types `manage.py demo` and reads what it says."""
+
+    data: Path
+    said: list[str] = field(default_factory=list)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "manage.py", "demo", *arguments],
+            cwd=ROOT,
+            env=child_environment(RECALLOPS_DATA_DIR=str(self.data)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def read(self, process: subprocess.Popen[str], until: str = "") -> None:
+        """Read what it says until a line matches, or to the end."""
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.said.append(line.rstrip())
+            if until and re.search(until, line):
+                return
+
+    def run(self, *arguments: str) -> int:
+        self.said.clear()
+        process = self.start(*arguments)
+        self.read(process)
+        return process.wait(LONGEST)
+
+    def left(self) -> list[str]:
+        """Return the processes that still work on this data."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    command = (entry / "cmdline").read_bytes()
+                    environment = (entry / "environ").read_bytes()
+                except OSError:
+                    continue
+                if bytes(self.data / "demo") in command + environment:
+                    found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+        return found
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    found = Terminal(tmp_path)
+    yield found
+    found.run("--clean")
+    assert found.left() == []
+
+
+def test_a_small_demo_ends_with_the_proof_and_repeats_it(terminal: Terminal) -> None:
+    assert terminal.run(*SMALL) == 0, "\n".join(terminal.said)
+    assert set(terminal.said) >= PLAIN
+    assert terminal.left() == []
+    began = time.monotonic()
+    assert terminal.run(*SMALL) == 0
+    assert set(terminal.said) >= PLAIN
+    assert time.monotonic() - began < 20
+
+
+def test_a_demo_that_was_killed_leaves_nothing_and_goes_on_when_it_is_called_again(terminal: Terminal) -> None:
+    process = terminal.start(*SMALL)
+    terminal.read(process, until=r"\| (verify|hand over) \|")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(LONGEST)
+    until = time.monotonic() + 30
+    while terminal.left() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert terminal.left() == []
+    assert terminal.run(*SMALL) == 0, "\n".join(terminal.said)
+    assert set(terminal.said) >= PLAIN
+
+
+@pytest.mark.parametrize("moment", ["Starting the database", "Filling", "Set up in", r"\| preflight \|"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_can_be_interrupted_at_any_moment(terminal: Terminal, moment: str, number: signal.Signals) -> None:
+    process = terminal.start(*SMALL)
+    terminal.read(process, until=moment)
+    process.send_signal(number)
+    terminal.read(process)
+    assert process.wait(LONGEST) == 130, "\n".join(terminal.said)
+    assert terminal.left() == []
+
+
+def test_a_second_call_follows_the_first(terminal: Terminal) -> None:
+    first = terminal.start(*SMALL)
+    terminal.read(first, until="Set up in")
+    second = terminal.start(*SMALL)
+    terminal.read(second, until="Admin: http")
+    second.send_signal(signal.SIGINT)
+    terminal.read(second)
+    second.wait(LONGEST)
+    assert first.poll() is None
+    first.send_signal(signal.SIGINT)
+    terminal.read(first)
+    first.wait(LONGEST)
+    assert terminal.left() == []
