@@ -218,6 +218,27 @@ def retry_failed(batch: Batch, *, actor: Any, items: Iterable[int] | None = None
     return count
 
 
+def leave_failed(batch: Batch, *, actor: Any, reason: str) -> int:
+    """Leave failed items in the source for good, with a reason that stays on record, so that the batch can end.
+
+    Returns how many. Raises Refused.
+    """
+    if batch.closed_at:
+        raise Refused(CLOSED)
+    if not reason.strip():
+        raise Refused("Say in a few words why they may stay in the source; it stays on record.")
+    with transaction.atomic():
+        count = Item.objects.filter(batch=batch, status=ItemStatus.FAILED).update(
+            status=ItemStatus.NOT_MOVABLE, reason=f"Left in the source: {reason.strip()}"[:600]
+        )
+        if not count:
+            raise Refused("No calendar of this batch has failed.")
+        Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.RUNNING, reached="", due_at=None, attempts=0)
+        AuditEntry.objects.record(actor=actor, action="batch.leave_failed", subject=batch, count=count, reason=reason)
+        transaction.on_commit(tasks.ring)
+    return count
+
+
 def waive(finding: Finding, *, actor: Any, reason: str) -> None:
     """Accept a finding, with a reason that stays on record. Raises Refused."""
     if not reason.strip():

@@ -114,18 +114,16 @@ def _note_oldest(side: Side | None, oldest: dict[int, datetime]) -> None:
 
 
 def not_listed(row: LedgerRow, sweep: Sweep) -> list[str]:
-    """Path B: bots that an event of this row names but that a later, whole list of bots did not show."""
+    """Path B: bots that an event of this row names but that neither a whole list of bots nor a later look showed."""
     named = {
         entry.bot_id
         for side in (row.loaded.row.owner, row.loaded.row.other)
         if side is not None and side.workspace == sweep.workspace_id
         for member in side.members
         for entry in member.bots
-        if not entry.terminal and entry.start > sweep.begun_at and (member.read_at or sweep.begun_at) <= sweep.begun_at
+        if not entry.terminal and entry.start > clock.now()
     }
-    listed = set(
-        Bot.objects.filter(
-            workspace=sweep.workspace_id, remote_id__in=named, read_begun_at__gte=sweep.begun_at
-        ).values_list("remote_id", flat=True)
+    seen = Bot.objects.filter(
+        workspace=sweep.workspace_id, remote_id__in=named, terminal=False, read_begun_at__gte=sweep.begun_at
     )
-    return sorted(named - listed)
+    return sorted(named - set(seen.values_list("remote_id", flat=True)))

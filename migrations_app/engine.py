@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("recallops.engine")
 
 OUR_FAULT = "RecallOps met an error of its own ({error}). It is in the log under this item's number; report it."
+FAILED = "{count} calendar(s) failed. Retry them, or leave them in the source; then the batch goes on."
 AT_REST = "Everything up to “{goal}” has come to rest. The next press goes on."
 
 
@@ -153,6 +154,9 @@ def follow_items(batch: Batch) -> None:
     items = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
     order = Case(*[When(step=step, then=Value(position(step))) for step in FORWARD], default=Value(0))
     slowest = items.filter(status__in=ItemStatus.active()).aggregate(place=Min(order))["place"]
+    if slowest is None and (count := items.filter(status=ItemStatus.FAILED).count()):
+        stop_batch(batch, FAILED.format(count=count))
+        return
     if slowest is None:
         mine.update(step=Step.CLEAN_UP, changed_at=clock.now())
         return

@@ -73,7 +73,8 @@ def after_error(error: errors.ProviderError, *, attempts: int) -> Outcome:
         return stop(error.sentence)
     if isinstance(error, errors.BudgetBusy):
         return Outcome(How.WAIT, error.sentence, now + timedelta(seconds=error.wait * clock.speed()))
-    if error.kind == errors.ErrorKind.TEMPORARY:
+    # a balancer under repair answers web pages, too: what came through to nobody is tried again
+    if error.kind == errors.ErrorKind.TEMPORARY or isinstance(error, errors.BadAnswer | errors.Unreachable):
         if attempts >= MOST_ATTEMPTS:
             return failed(f"Given up after {attempts} tries: {error.sentence}", ErrorKind.TEMPORARY)
         backoff = min(FIRST_RETRY * 2 ** min(attempts, 10), LONGEST_RETRY) * random.uniform(0.5, 1.5)

@@ -43,7 +43,7 @@ DETACHING = "{count} bot(s) in the source are still on it."
 REFUSED = "Refused: the meeting of {start:%Y-%m-%d %H:%M} UTC at {url} is {verdict}{note}."
 REFUSED_REMEDY = "It is looked at again by itself; if it stays, open the meeting in the ledger."
 NEAR = "Waits: a meeting of it starts at {start:%H:%M} UTC."
-NOT_LISTED = "The list of bots does not show the bot of {start:%Y-%m-%d %H:%M} UTC that its event names; reading it."
+NOT_LISTED = "Refused: the provider does not have the bot of {start:%Y-%m-%d %H:%M} UTC that its event names."
 READING = "reading the list of bots in {workspace}"
 LOST = "The answer to the delete was lost; reading before anything else."
 LOOK_AGAIN = timedelta(minutes=1)
@@ -256,16 +256,19 @@ def _row_refuses(item: Item, one: Loaded, listed: Sweep, numbers: Numbers) -> Ou
     if one.row.start - now < numbers.near:
         return wait(NEAR.format(start=one.row.start), max(one.row.end, now + LOOK_AGAIN))
     if unlisted := coverage.not_listed(row, listed):
-        sync.read_bots(item.batch.target, unlisted)
-        assignments.wake([one.assignment.pk])
-        sentence = NOT_LISTED.format(start=one.row.start)
-        note(
-            item.batch,
-            Step.DELETE_OLD,
-            Found("not_listed", Severity.WARNING, sentence, REFUSED_REMEDY, item=item, assignment=one.assignment),
-        )
-        return wait(sentence, now + LOOK_AGAIN)
+        sync.read_bots(item.batch.target, unlisted)  # younger than the list, or gone
+        if coverage.not_listed(row, listed):
+            return _disagreement(item, one)
     return None
+
+
+def _disagreement(item: Item, one: Loaded) -> Outcome:
+    """The event names a bot that the provider does not have: path B counts."""
+    sentence = NOT_LISTED.format(start=one.row.start)
+    found = Found("not_listed", Severity.WARNING, sentence, REFUSED_REMEDY, item=item, assignment=one.assignment)
+    note(item.batch, Step.DELETE_OLD, found)
+    assignments.wake([one.assignment.pk])
+    return wait(sentence, clock.now() + LOOK_AGAIN)
 
 
 def _covered_elsewhere(item: Item, one: Loaded, said: Verdict) -> bool:
