@@ -49,6 +49,7 @@ CUT = "Meetings that start at {at} UTC or later go to the target."
 PAUSED = "Paused. Hand-overs that have begun are brought to their end."
 RESUMED = "Goes on."
 RETRIED = "{count} will be tried again."
+LEFT = "{count} stay in the source for good."
 NOTHING_FAILED = "Nothing has failed and nothing waits for a person, so nothing was changed."
 NO_NUMBERS_CHANGED = "Nothing was changed."
 NUMBERS_CHANGED = "Changed: {names}."
@@ -252,6 +253,12 @@ class BatchAdmin(HistoryAdmin):
         if not count:
             raise Refused(NOTHING_FAILED)
         return RETRIED.format(count=count)
+
+    @post_action(label="leave failed in the source", permission="drive")
+    def leave_failed(self, request: HttpRequest, obj: Batch) -> str:
+        """Give up on what failed, so that the batch can end."""
+        count = control.leave_failed(obj, actor=request.user, reason=request.POST.get("reason", ""))
+        return LEFT.format(count=count)
 
     @post_action(label="change the numbers", permission="drive")
     def numbers(self, request: HttpRequest, obj: Batch) -> str:

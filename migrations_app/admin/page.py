@@ -79,6 +79,7 @@ ACTS = {
     "batch.pause": "paused",
     "batch.resume": "resumed",
     "batch.retry_failed": "pressed “retry failed”",
+    "batch.leave_failed": "left what failed in the source",
     "batch.numbers": "changed the numbers",
     "finding.waive": "waived a finding",
 }
