@@ -59,7 +59,6 @@ class AssignmentAdmin(HistoryAdmin):
         "both",
         "over",
         "flipped_at",
-        "looked_at",
         "due_at",
         "attempts",
         "scope",

@@ -56,7 +56,6 @@ class Assignment(models.Model):
     over = models.BooleanField(default=False)
     attended = models.BooleanField(null=True, help_text="Once it is over: was a bot in the call?")
     due_at = models.DateTimeField(null=True, help_text="Domain time from which it wants to be looked at.")
-    looked_at = models.DateTimeField(null=True, help_text="Begin of the last full reading of both sides.")
     attempts = models.IntegerField(default=0)
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)

@@ -84,7 +84,7 @@ class Handover(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.source_id} → {self.target_id}"
+        return f"{self.source} → {self.target}"
 
 
 class Calendar(models.Model):
@@ -133,7 +133,7 @@ class Connection(models.Model):
     status_changes = models.JSONField(default=list)
     extra = models.JSONField(default=dict, help_text="Fields of the provider that we do not know; no secrets.")
 
-    # A connection that is about to be deleted: not able while anybody else is (handover 7.1).
+    # A connection that is about to be deleted: not able while anybody else is (docs/handover.md, 7).
     closing = models.BooleanField(default=False)
     read_begun_at = models.DateTimeField(null=True, help_text="When the read that gave this row began.")
     changed_at = models.DateTimeField(null=True, help_text="When a sign of a newer state came in.")

@@ -29,7 +29,7 @@ class DedupScheme(models.TextChoices):
 
 
 class Workspace(models.Model):
-    """One account in a region. The numbers of the hand-over are data here (docs/architecture.md)."""
+    """One account in a region. The numbers of the hand-over are data here (docs/handover.md)."""
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=120)
@@ -49,7 +49,7 @@ class Workspace(models.Model):
         default=20, help_text="Share of every limit that is left to the company's live product."
     )
 
-    # Numbers of the hand-over: handover numbers F, L, M, A, P of docs/architecture.md.
+    # Numbers of the hand-over: handover numbers F, L, M, A, P of docs/handover.md.
     freeze = models.DurationField(default=timedelta(minutes=10))
     late_commit = models.DurationField(default=timedelta(minutes=2))
     margin = models.DurationField(default=timedelta(minutes=20))

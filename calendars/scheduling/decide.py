@@ -1,7 +1,7 @@
 """The hand-over's one decision: what is there -> ONE next action. Pure and level-triggered.
 
 No phase is stored anywhere, so a crash, a restored database, a cancel and a reverse all converge by the same table.
-The numbers in the comments are the lines of the table in docs/architecture.md; the first line that applies is taken.
+The numbers in the comments are the lines of the table in docs/handover.md; the first line that applies is taken.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ from datetime import datetime, timedelta
 
 from calendars.scheduling.ownership import able_members, agree, fits
 from calendars.scheduling.values import Act, Action, BotEntry, Member, Numbers, Purpose, Row, Side
-
-RETRY = timedelta(minutes=1)  # one try a minute for what is best effort
-LOOK_AGAIN = timedelta(minutes=15)  # a call that runs over
 
 
 def decide(row: Row, *, now: datetime, numbers: Numbers) -> Action:

@@ -30,9 +30,10 @@ from calendars.scheduling.ownership import fits
 from calendars.scheduling.rows import Loaded, load, numbers_for
 from calendars.scheduling.values import Act, Action, Numbers, Purpose, Row, Side
 from calendars.scheduling.verdicts import verdict, was_there
-from calendars.scheduling.writes import CONFLICT_RETRY, Trouble, Writer
+from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, TROUBLE_RETRY, Trouble, Writer
 from recallops import clock
 
+NOT_DONE = "the provider did not do what was asked; asking again"
 ROUNDS = 12  # READ, ADD, READ, FLIP, REMOVE, READ is the longest way of one hand-over; tidying may come between
 
 
@@ -108,6 +109,9 @@ class _Run:
                 if member is None and clock.now() <= due:
                     continue
                 happened = self._happened(one.row, intent.purpose, intent.bot_id, member)
+                if not happened:
+                    again = NO_BOT_RETRY if intent.purpose is Purpose.ADD else TROUBLE_RETRY
+                    self.outcomes[one.row.assignment] = Outcome(NOT_DONE, clock.now() + again)
                 closed |= bool(
                     Intent.objects.filter(
                         assignment=one.row.assignment,

@@ -39,7 +39,7 @@ def numbers_for(workspaces: Collection[Workspace]) -> Numbers:
     """Return the numbers that hold between some workspaces: the more careful of each.
 
     The freeze grows by the clocks' difference and one request's time-out; the margin covers the present wait for the
-    slowest budget, two late commits, three requests and an outage (handover numbers F and M).
+    slowest budget, two late commits, three requests and an outage (docs/handover.md, 2).
     """
     request = timedelta(seconds=settings.PROVIDER_TIMEOUT * clock.speed())
     late = max(workspace.late_commit for workspace in workspaces)

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The numbers of the hand-over (docs/architecture.md), as spans of domain time."""
+    """The numbers of the hand-over (docs/handover.md), as spans of domain time."""
 
     freeze: timedelta = timedelta(minutes=10)
     late_commit: timedelta = timedelta(minutes=2)

@@ -152,6 +152,9 @@ class Item(models.Model):
     )
     created_target = models.BooleanField(default=False, help_text="This batch made it; cancel may remove it.")
     canary = models.BooleanField(default=False)
+    token_until = models.DateTimeField(
+        null=True, help_text="Until when the target's token was good before the delete; a later end: minted after."
+    )
     open = models.BooleanField(default=True)
 
     step = models.CharField(max_length=16, choices=Step, default=Step.RECREATE)

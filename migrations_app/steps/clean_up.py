@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from calendars.models import Calendar, Connection, Workspace
+from calendars.models import Assignment, Calendar, Connection, Workspace
 from calendars.sync import unwatch
 from migrations_app import coverage, inventory
 from migrations_app.itineraries import Step
@@ -39,12 +39,20 @@ def run(batch: Batch) -> Outcome:
         Calendar.objects.filter(handover=batch.handover).update(handover=None)
         Connection.objects.filter(items__in=mine).exclude(status="deleted").update(closing=False)
         mine.update(open=False)
+        _let_go(batch)
         Batch.objects.filter(pk=batch.pk).update(calls_after=inventory.calls(batch))
     others = Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
     for workspace in (batch.source, batch.target):
         if not others.filter(source=workspace).exists() and not others.filter(target=workspace).exists():
             unwatch(workspace)
     return DONE
+
+
+def _let_go(batch: Batch) -> None:
+    """Nobody looks at these meetings any more: their workspaces are read no longer, so we know nothing of them."""
+    still_ordered = Assignment.objects.filter(occurrences__calendar__handover__isnull=False)
+    mine = coverage.assignments_of(batch).filter(over=False)
+    mine.exclude(pk__in=still_ordered.values("pk")).update(due_at=None)
 
 
 def _wipe(batch: Batch) -> None:

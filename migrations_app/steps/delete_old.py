@@ -38,6 +38,7 @@ CANARY_FAILED = (
     "After {calendar} was deleted in the source, the target could not use its grant any more: {words} Nothing more is "
     "deleted; its user must connect it again."
 )
+CANARY_ASKS_AGAIN = "The target still uses its token from before the delete; asked again {until:%H:%M} UTC."
 NO_CANARY = "No calendar of its kind is without a meeting in the next {minutes} minutes; looking again."
 DETACHING = "{count} bot(s) in the source are still on it."
 REFUSED = "Refused: the meeting of {start:%Y-%m-%d %H:%M} UTC at {url} is {verdict}{note}."
@@ -72,6 +73,9 @@ def run(item: Item) -> Outcome:
         source.closing = True
     if (refusal := _gate(item, source, target)) is not None:
         return refusal
+    if item.canary and item.token_until is None:
+        item.token_until = client_for(batch.target).access_token(target.remote_id).expires_at or now
+        Item.objects.filter(pk=item.pk).update(token_until=item.token_until)
     return _delete(item, source)
 
 
@@ -131,7 +135,9 @@ def _after_delete(item: Item, target: Connection) -> Outcome:
     until = item.deleted_at + item.batch.canary_wait
     if clock.now() < until:
         return wait(CANARY_LOOK.format(until=until), until)
-    words = _grant_trouble(item, target)
+    words, again = _grant_trouble(item, target)
+    if again is not None:
+        return wait(CANARY_ASKS_AGAIN.format(until=again), again)
     if words:
         sentence = CANARY_FAILED.format(calendar=item, words=words)
         note(item.batch, Step.DELETE_OLD, Found("canary", Severity.BLOCKING, sentence, item=item))
@@ -141,22 +147,26 @@ def _after_delete(item: Item, target: Connection) -> Outcome:
     return DONE
 
 
-def _grant_trouble(item: Item, target: Connection) -> str:
-    """Say why the target cannot use the grant; empty when it minted a token after the delete.
+def _grant_trouble(item: Item, target: Connection) -> tuple[str, datetime | None]:
+    """Say why the target cannot use the grant, or when to ask again; neither when it minted a token after the delete.
 
-    `connected` alone proves nothing: it may lag for hours.
+    `connected` alone proves nothing: it may lag for hours. Nor does a token from before the delete: it is good until
+    its end, so the one that counts is one that ends later than the one the target had before.
     """
     client = client_for(item.batch.target)
     try:
         reading = client.get_calendar(target.remote_id)
         if reading.value.status != "connected":
-            return f"The target says {reading.value.status[:40]}."
+            return f"The target says {reading.value.status[:40]}.", None
         token = client.access_token(target.remote_id)
     except (errors.CredentialRefused, errors.InvalidRequest, errors.NotFound) as error:
-        return error.sentence
-    if item.deleted_at and token.expires_at and token.expires_at <= item.deleted_at:
-        return "The token it gave out is older than the delete."
-    return ""
+        return error.sentence, None
+    before = item.token_until
+    if before is None or token.expires_at is None or token.expires_at > before:
+        return "", None
+    if clock.now() <= before:
+        return "", before + LOOK_AGAIN
+    return "It gives out the token from before the delete, which is over.", None
 
 
 # -- the gate
