@@ -10,13 +10,13 @@ import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.db import connection
 from django.db.models import Max
 
 from calendars import tasks as calendar_tasks
-from calendars.leases import free
 from calendars.models import Assignment, Sweep, Workspace
 from migrations_app import tasks as batch_tasks
-from migrations_app.models import Item, ItemStatus
+from migrations_app.models import Batch, Item, ItemStatus
 
 if TYPE_CHECKING:
     from recallops.clock import FileClock
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 SLACK = timedelta(seconds=30)
 POLL = 0.04  # seconds between two looks
 RING_EVERY = 0.5
+
+# Asked many times a second, so in one statement: does anybody hold a lease that is not over?
+LEASED = (Batch, Item, Assignment, Sweep)
+_EXISTS = "EXISTS (SELECT 1 FROM {} WHERE lease_until >= recallops_machine_now())"
+HELD = "SELECT " + " OR ".join(_EXISTS.format(model._meta.db_table) for model in LEASED)
 
 
 class Conductor:
@@ -55,9 +60,10 @@ class Conductor:
 
     def held(self) -> bool:
         """Tell whether anybody works at this moment."""
-        if batch_tasks.leased() or calendar_tasks.leased():
-            return True
-        return Sweep.objects.exclude(lease_token=None).exclude(free()).exists()
+        with connection.cursor() as cursor:
+            cursor.execute(HELD)
+            found: bool = cursor.fetchone()[0]
+            return found
 
     def next_due(self) -> datetime | None:
         """Return when the next thing is due; None when nothing waits."""
