@@ -94,6 +94,7 @@ def join(events: Collection[Event], *, workspace: Workspace) -> None:
     touched: set[int] = set()
     joining: list[tuple[Occurrence, Event, Assignment]] = []
     found: list[Occurrence] = []
+    again: set[int] = set()
     for event in events:
         occurrence = occurrences[event.occurrence_id]
         left = occurrence.assignment
@@ -108,13 +109,22 @@ def join(events: Collection[Event], *, workspace: Workspace) -> None:
         if not occurrence.wanted or event.is_deleted or not event.url or event.end <= now:
             continue
         shown = _assignment(workspace, occurrence, event, left)
+        if left is not None and left.over and left.identity == shown.identity:
+            again.add(left.pk)  # a cancellation that was withdrawn
         if left is None or left.identity != shown.identity:
             joining.append((occurrence, event, shown))
     if found:
         Occurrence.objects.bulk_update(found, ["wanted", "reason", "scope"])
     if joining:
         touched |= _join(joining)
+    _reopen(again)
     wake(touched)
+
+
+def _reopen(ids: Iterable[int]) -> None:
+    """A meeting that comes back to a time it had left finds its old assignment."""
+    ended = Assignment.objects.filter(pk__in=list(ids), over=True, end__gt=clock.now())
+    ended.update(over=False, attended=None)
 
 
 def _connected(calendars: Collection[int]) -> set[tuple[int, int]]:
@@ -142,10 +152,7 @@ def _join(joining: list[tuple[Occurrence, Event, Assignment]]) -> set[int]:
             Assignment.objects.filter(pk=occurrence.assignment.pk, end__lt=event.end).update(end=event.end)
         moved.append(occurrence)
     Occurrence.objects.bulk_update(moved, ["assignment"])
-    # a meeting that comes back to a time it had left finds its old assignment
-    Assignment.objects.filter(pk__in=[row.pk for row in stored.values()], over=True, end__gt=clock.now()).update(
-        over=False, attended=None
-    )
+    _reopen(row.pk for row in stored.values())
     return {row.pk for row in stored.values()}
 
 

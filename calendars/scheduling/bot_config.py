@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,8 @@ def portable(body: Mapping[str, Any], *, rewrites: Mapping[str, str]) -> dict[st
 def bound_parts(body: Mapping[str, Any], *, rewrites: Mapping[str, str], source_code: str) -> set[str]:
     """Return which parts of a configuration are bound to the source region and have no rewrite yet."""
     found: set[str] = set()
-    _find(body.get("recording_config"), source_code, rewrites, found)
+    for name in WRITABLE:
+        _find(body.get(name), source_code, rewrites, found)
     group = (body.get("google_meet") or {}).get(LOGIN_GROUP)
     if group and group not in rewrites:
         found.add(f"login group {group}")
@@ -55,11 +57,17 @@ def _find(value: Any, source_code: str, rewrites: Mapping[str, str], found: set[
             _find(inner, source_code, rewrites, found)
 
 
+def _replace(text: str, rewrites: Mapping[str, str]) -> str:
+    """Replace all old texts in one pass, the longest first: what was put in is not replaced again."""
+    if not rewrites:
+        return text
+    pattern = "|".join(re.escape(old) for old in sorted(rewrites, key=len, reverse=True) if old)
+    return re.sub(pattern, lambda found: rewrites[found[0]], text) if pattern else text
+
+
 def _rewritten(value: Any, rewrites: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        for old, new in rewrites.items():
-            value = value.replace(old, new)
-        return value
+        return _replace(value, rewrites)
     if isinstance(value, Mapping):
         return {
             name: _rewritten(inner, rewrites)

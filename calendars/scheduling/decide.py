@@ -6,9 +6,10 @@ The numbers in the comments are the lines of the table in docs/handover.md; the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from calendars.scheduling.ownership import able_members, agree, fits
+from calendars.scheduling.ownership import able_members, agree, fits, shows
 from calendars.scheduling.values import Act, Action, BotEntry, Member, Numbers, Purpose, Row, Side
 
 
@@ -19,7 +20,17 @@ def decide(row: Row, *, now: datetime, numbers: Numbers) -> Action:
     action = _table(row, now=now, numbers=numbers)
     if stale := _too_old(row, action, now=now, numbers=numbers):
         return Action(Act.READ, f"reading before: {action.reason}", workspaces=stale)
-    return action
+    return _not_longer_than_open(row, action, now=now, numbers=numbers)
+
+
+def _not_longer_than_open(row: Row, action: Action, *, now: datetime, numbers: Numbers) -> Action:
+    """A write whose answer was lost may still be carried out: no rest, and no end, before it can be read back."""
+    if action.act not in (Act.WAIT, Act.OVER) or now >= row.end:
+        return action
+    dues = [intent.due(numbers.late_commit) for side in _sides(row) for intent in side.intents]
+    if not dues or (action.until is not None and action.until <= min(dues)):
+        return action
+    return replace(action, act=Act.WAIT, until=min(dues))
 
 
 def _sides(row: Row) -> tuple[Side, ...]:
@@ -43,9 +54,9 @@ def _too_old(row: Row, action: Action, *, now: datetime, numbers: Numbers) -> tu
     if action.act in (Act.LOOK, Act.OVER) or now >= row.end:
         return ()
     away = row.start - now
-    near = timedelta(0) < away < numbers.near
+    near = timedelta(0) < away <= numbers.near
     if action.act is not Act.WAIT:
-        oldest = now - (numbers.age_near_start if near else numbers.age_for_write)
+        oldest = now - (numbers.age_near_start if near and away < numbers.near else numbers.age_for_write)
     elif action.moving:
         oldest = now - numbers.age_for_wait
     elif near:
@@ -104,17 +115,18 @@ def _table(row: Row, *, now: datetime, numbers: Numbers) -> Action:
     away, freeze = view.away, numbers.freeze
 
     if now >= row.end:
-        return _after_the_end(row)
+        return _after_the_end(row, numbers)
     # 2: the owner cannot carry it any more, the other side can.
-    if other and not able_own and able_other and not other.open(Purpose.REMOVE):
+    leaving = all(member.closing for member in able_own) and not all(member.closing for member in able_other)
+    if other and (not able_own or leaving) and able_other and not other.open(Purpose.REMOVE):
         return _flip(other, "the owner's calendar cannot carry it any more")
     # 3: it has begun. Covered ones are watched, never touched.
     if away <= timedelta(0):
-        if any(e.start == row.start and e.url == row.url for s in _sides(row) for m in s.members for e in m.bots):
+        if any(_of_row(e, row, numbers) for s in _sides(row) for m in s.members for e in m.bots):
             return Action(Act.WAIT, "in progress", until=row.end)
         if view.fitting(own) or view.fitting(other):
             return Action(Act.WAIT, "in progress", until=row.end)
-        return _add(view, own, able_own, "in progress without a bot")
+        return _add(view, own, able_own, "in progress without a bot", patient=False)
     # 4: nobody wants it.
     if not row.wanted:
         return _unwanted(view)
@@ -134,21 +146,28 @@ def _table(row: Row, *, now: datetime, numbers: Numbers) -> Action:
     if has_own:
         return _both(view, other)
     # 12, 13: only the other side has it.
-    leaving = row.wish == other.workspace or away < numbers.near or bool(own.intents)
-    if agree(row) and leaving and not other.open(Purpose.REMOVE):
+    follow = row.wish == other.workspace or away < numbers.near or bool(own.intents)
+    if agree(row) and follow and not other.open(Purpose.REMOVE):
         return _flip(other, "its bot is there")
     if not able_own:
         return Action(Act.WAIT, "no connected calendar of the owner shows it", until=now + numbers.age_for_wait)
+    if first := _in_the_way(view, own):
+        return first
     return _add(view, own, able_own, "only the other side has a bot", away > freeze)
 
 
-def _after_the_end(row: Row) -> Action:
+def _of_row(entry: BotEntry, row: Row, numbers: Numbers) -> bool:
+    """Tell whether a bot was meant for this row, over or not; one that came a little early was."""
+    return entry.url == row.url and timedelta(0) <= row.start - entry.start <= numbers.patience
+
+
+def _after_the_end(row: Row, numbers: Numbers) -> Action:
     running = {
         entry.bot_id
         for side in _sides(row)
         for member in side.members
         for entry in member.bots
-        if entry.start == row.start and entry.url == row.url and not entry.terminal
+        if _of_row(entry, row, numbers) and not entry.terminal
     }
     if running:
         return Action(Act.LOOK, "over: was it attended?", bots=tuple(sorted(running)), workspace=row.owner.workspace)
@@ -174,7 +193,7 @@ def _add(view: _View, side: Side, members: tuple[Member, ...], reason: str, pati
     if not members:
         return Action(Act.WAIT, "no connected calendar shows it", until=view.now + view.numbers.age_for_wait)
     # an add under the same key may be sent again: near the start it is, rather than waited for
-    purposes = (Purpose.ADD, Purpose.REMOVE) if view.away > view.numbers.near else (Purpose.REMOVE,)
+    purposes = (Purpose.ADD, Purpose.REMOVE) if view.away >= view.numbers.near else (Purpose.REMOVE,)
     if patient and (wait := _settling(view, side, *purposes)):
         return wait
     return Action(Act.ADD, reason, workspace=side.workspace, events=tuple(member.event for member in members))
@@ -196,15 +215,20 @@ def _remove(
 
 def _unwanted(view: _View) -> Action:
     row, freeze = view.row, view.numbers.freeze
+    lagging = False
     for side in _sides(row):
         held = [(m, e) for m in side.members for e in m.bots if not e.terminal and not e.live and e.start > view.now]
         if not held:
             continue
         if view.away <= freeze:
             return Action(Act.WAIT, "nobody wants it, but it is too late to remove its bot", until=row.end)
-        agrees = all(member.deleted for member in side.members) or side is row.owner
+        agrees = side is row.owner or all(member.deleted or not member.wanted for member in side.members)
         if agrees or view.away < view.numbers.near:
             return _remove(view, side, [m for m, _ in held], tuple(e.bot_id for _, e in held), "nobody wants it")
+        lagging = True
+    if lagging:
+        soon = max(row.start - view.numbers.near, view.now) + timedelta(seconds=1)
+        return Action(Act.WAIT, "nobody wants it, but the other region does not show that yet", until=soon)
     return Action(Act.OVER, "nobody wants it any more")
 
 
@@ -218,13 +242,25 @@ def _drop_extra(view: _View, side: Side, held: dict[str, list[Member]]) -> Actio
 
 def _uncovered(view: _View, able_own: tuple[Member, ...]) -> Action:
     row, numbers, own = view.row, view.numbers, view.row.owner
-    stale = view.stale(own)
-    if stale and view.away > numbers.near:
-        return _remove(
-            view, own, [m for m, _ in stale], tuple(e.bot_id for _, e in stale), "its bot waits for another time"
-        )
+    if first := _in_the_way(view, own):
+        return first
     patient = view.away > numbers.freeze + numbers.late_commit or not own.open(Purpose.REMOVE)
     return _add(view, own, able_own, "no bot anywhere" if row.wanted else "", patient)
+
+
+def _in_the_way(view: _View, side: Side) -> Action | None:
+    """Remove stale bots before an add: while there is time all; later those under the row's key, which an add finds."""
+    numbers, key = view.numbers, view.row.keys.get(side.workspace)
+    stale = [
+        (member, entry)
+        for member, entry in view.stale(side)
+        if view.away > numbers.near or (entry.key == key and entry.start - view.now > numbers.freeze)
+    ]
+    if not stale:
+        return None
+    return _remove(
+        view, side, [m for m, _ in stale], tuple(e.bot_id for _, e in stale), "its bot waits for another time"
+    )
 
 
 def _only_owner(
@@ -236,7 +272,7 @@ def _only_owner(
     """Lines 7 and 8: the owner has it, the other side has not."""
     row, numbers, own, other = view.row, view.numbers, view.row.owner, view.row.other
     moves = other is not None and row.wish == other.workspace
-    if other is not None and agree(row) and view.away > numbers.near and (stale := view.stale(other)):
+    if other is not None and (stale := [(m, e) for m, e in view.stale(other) if shows(m, row)]):
         return _remove(
             view, other, [m for m, _ in stale], tuple(e.bot_id for _, e in stale), "its bot waits for another time"
         )
@@ -281,7 +317,7 @@ def _both(view: _View, other: Side) -> Action:
     row, numbers, own = view.row, view.numbers, view.row.owner
     held = view.fitting(other)
     if row.wish == other.workspace:
-        if view.away <= numbers.freeze:
+        if view.away <= numbers.freeze or (view.away < numbers.near and not agree(row)):
             return _give_up(view, other, held)
         for side in (own, other):
             if wait := _settling(view, side):
@@ -295,6 +331,8 @@ def _both(view: _View, other: Side) -> Action:
         return _settling(view, own) or Action(
             Act.WAIT, "a removal is open", until=view.now + numbers.age_near_start, moving=True
         )
+    if any(e.live for m in other.members for e in m.bots if e.bot_id in held):
+        return Action(Act.WAIT, "both bots have joined", until=view.row.end)
     members = [member for holders in held.values() for member in holders]
     return _remove(view, other, members, tuple(held), "the other region owns it")
 

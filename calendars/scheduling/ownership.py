@@ -32,19 +32,20 @@ def common_order(orders: Iterable[Order | None]) -> Order | None:
     """Return the order that holds for an assignment whose members' calendars have these orders.
 
     Members of two batches between the same workspaces move when both allow it, from the later cut line. Members that
-    are ordered to different places have no common order: the assignment stays where it is.
+    are ordered to different places have no common order; in opposite directions, nothing new is handed over.
     """
     given = [order for order in orders if order is not None]
-    if not given or len({(order.source, order.target, order.backwards) for order in given}) > 1:
+    if not given or len({(order.source, order.target) for order in given}) > 1:
         return None
+    opposed = len({order.backwards for order in given}) > 1
     lines = [order.cut_line for order in given]
     return Order(
         source=given[0].source,
         target=given[0].target,
         cut_line=None if None in lines else max(line for line in lines if line is not None),
-        allowed=all(order.allowed for order in given),
+        allowed=all(order.allowed for order in given) and not opposed,
         paused=any(order.paused for order in given),
-        backwards=given[0].backwards,
+        backwards=given[0].backwards and not opposed,
     )
 
 

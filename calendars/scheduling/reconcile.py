@@ -192,7 +192,7 @@ class _Run:
         if action.act is Act.LOOK:
             attended = self.writer.look(one, action)
         elif over and clock.now() >= one.row.end:
-            attended = was_there(one.row)
+            attended = was_there(one.row, self.writer.numbers)
         reason = "over" if action.act is Act.LOOK else action.reason
         self.outcomes[one.row.assignment] = Outcome(reason, action.until, over=over, attended=attended)
         return False

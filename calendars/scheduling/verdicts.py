@@ -14,7 +14,7 @@ STALE_AFTER = 3  # missed sweeps after which a reading counts as too old
 def verdict(row: Row, *, now: datetime, numbers: Numbers, order: Order | None) -> tuple[Verdict, str]:
     """Return the verdict, and a note for the reader ("moving", "being added", ...)."""
     if now >= row.end:
-        return _after_the_end(row)
+        return _after_the_end(row, numbers)
     sides = [side for side in (row.owner, row.other) if side is not None]
     if stale := _stale(sides, now=now, numbers=numbers):
         return Verdict.STALE, stale
@@ -27,7 +27,7 @@ def verdict(row: Row, *, now: datetime, numbers: Numbers, order: Order | None) -
         )
         return (Verdict.UNWANTED, "") if scheduled else (Verdict.OVER, "nobody wants it any more")
     if count == 0:
-        if away <= timedelta(0) and was_there(row):
+        if away <= timedelta(0) and was_there(row, numbers):
             return Verdict.ATTENDED, "its bot has left already"
         return Verdict.MISSED, "being added" if away > timedelta(0) else ""
     if count > 1:
@@ -67,23 +67,25 @@ def _fitting(side: Side, row: Row, *, now: datetime, numbers: Numbers) -> set[st
     }
 
 
-def was_there(row: Row) -> bool:
-    """Tell whether a bot of this row was seen in the call."""
+def was_there(row: Row, numbers: Numbers) -> bool:
+    """Tell whether a bot of this row was seen in the call; one that came a little early counts."""
     if row.attended is not None:
         return row.attended
-    return any(entry.start == row.start and entry.attended for entry in _entries(row))
+    return any(entry.attended for entry in _entries(row, numbers))
 
 
-def _entries(row: Row) -> list[BotEntry]:
+def _entries(row: Row, numbers: Numbers) -> list[BotEntry]:
+    """Return the bots that were meant for this row, over or not."""
     sides = [side for side in (row.owner, row.other) if side is not None]
-    return [entry for side in sides for member in side.members for entry in member.bots]
+    entries = [entry for side in sides for member in side.members for entry in member.bots]
+    return [e for e in entries if e.url == row.url and timedelta(0) <= row.start - e.start <= numbers.patience]
 
 
-def _after_the_end(row: Row) -> tuple[Verdict, str]:
+def _after_the_end(row: Row, numbers: Numbers) -> tuple[Verdict, str]:
     if not row.wanted:
         return Verdict.OVER, ""
-    if was_there(row):
+    if was_there(row, numbers):
         return Verdict.ATTENDED, ""
-    if row.attended is None and any(not e.terminal for e in _entries(row) if e.start == row.start):
+    if row.attended is None and any(not entry.terminal for entry in _entries(row, numbers)):
         return Verdict.STALE, "over, but its bot was not looked at yet"
     return Verdict.NOT_ATTENDED, ""
