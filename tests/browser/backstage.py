@@ -1,0 +1,61 @@
+"""What the browser tests need done in the product's own environment, in a process beside the test's.
+
+    python -m tests.browser.backstage conduct SANDBOX OPTIONS   fill the sandbox and our rows, then conduct the clock
+    python -m tests.browser.backstage rows                      put a row of everything into the database, and no more
+
+Each prints one JSON line when it is ready.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+import django
+
+STAFF, PASSWORD = "dana", "correct horse battery"
+SWEEP_EVERY = timedelta(minutes=60)
+
+
+def say(**values: Any) -> None:
+    """Tell the test."""
+    print(json.dumps(values, default=str), flush=True)
+
+
+def conduct(line: str, size: str) -> None:
+    """Fill both sides as a company would, make a member of staff, and conduct until told to end."""
+    from django.conf import settings
+
+    from calendars.models import Workspace
+    from recallops.clock import FileClock
+    from recallops.demo import setting_up
+    from recallops.demo.conductor import POLL, Conductor
+    from recallops.demo.control import Sandbox
+    from recallops.demo.place import Options
+
+    sandbox, options = Sandbox(json.loads(line)), Options.of(json.loads(size))
+    summary = setting_up.fill(sandbox, options)
+    setting_up.make_rows(sandbox, summary, options)
+    Workspace.objects.update(sweep_every=SWEEP_EVERY)
+    setting_up.make_staff(STAFF, PASSWORD)
+    say(calendars=summary["calendars"], bots=summary["bots"])
+    conductor = Conductor(FileClock(settings.CLOCK_FILE))
+    while True:
+        conductor.look()
+        time.sleep(POLL)
+
+
+def rows() -> None:
+    """Put in a row of everything that has a page, and tell the addresses of all pages."""
+    from tests.browser.rows import make_rows, pages
+
+    make_rows(STAFF, PASSWORD)
+    say(pages=pages(STAFF))
+
+
+if __name__ == "__main__":
+    django.setup()
+    {"conduct": conduct, "rows": rows}[sys.argv[1]](*sys.argv[2:])

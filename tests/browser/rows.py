@@ -1,0 +1,155 @@
+"""A row of everything that has a page, with texts as long and as unbroken as providers send them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+from django.test import RequestFactory
+from django.urls import reverse
+from django_q.models import OrmQ, Schedule, Task
+from django_q.signing import SignedPackage
+
+from calendars.models import Assignment, ConnectionStatus, Customer, Intent, OAuthClient, Platform, Verdict, Workspace
+from migrations_app.itineraries import FORWARD, Step
+from migrations_app.models import Batch, BatchStatus, CoverageReading, ErrorKind, Item, ItemStatus, Severity
+from recallops import clock
+from tests.admin import builders as make
+
+UNBROKEN = "x" * 180
+LONG_URL = f"https://teams.example/l/meetup-join/{'19%3ameeting_NzY0' * 40}"
+SENTENCE = (
+    f"The provider said {UNBROKEN[:120]} to a call. Nothing was changed; look at the calendar at the provider, then "
+    "press “retry failed”."
+)
+
+
+@transaction.atomic
+def make_rows(staff: str, password: str) -> None:
+    """Put it all in."""
+    chief = User.objects.create_superuser(staff, email=f"{staff}@acme.example", password=password)
+    Group.objects.create(name="Support")
+    source = make.make_workspace("us", region=make.make_region("us-west-2"))
+    target = make.make_workspace("eu", region=make.make_region("eu-central-1"))
+    Workspace.objects.filter(pk=source.pk).update(trouble=SENTENCE)
+    make.make_key(source, test_result=SENTENCE, tested_at=clock.now())
+    OAuthClient.objects.create(
+        platform=Platform.GOOGLE, client_id=f"{UNBROKEN}.apps.example", client_secret="an-oauth-secret"
+    )
+    source.refresh_from_db()
+    batch = make.make_batch(
+        "a-batch-with-a-name-as-long-as-a-name-may-be-long",
+        source=source,
+        target=target,
+        actor=chief,
+        goal=Step.HAND_OVER,
+        step=Step.HAND_OVER,
+        status=BatchStatus.RUNNING,
+        reason=SENTENCE,
+        started_at=clock.now() - timedelta(hours=3),
+    )
+    customer = make.make_customer(f"Customer {UNBROKEN[:100]}", domain=f"{UNBROKEN[:60]}.example")
+    batch.customers.add(customer)
+    _fill(batch, customer)
+    make.make_batch("stopped", actor=chief, goal=Step.EXPORT, step=Step.EXPORT, status=BatchStatus.STOPPED)
+    make.make_batch("closed", goal=Step.CLEAN_UP, step=Step.CLEAN_UP, status=BatchStatus.CLOSED, closed_at=clock.now())
+    make.make_batch("draft")
+    for state in ("success", "failure"):
+        Task.objects.create(
+            id=f"{state:0>32}",
+            name=f"task-{state}",
+            func="calendars.tasks.drive",
+            args=("us", 0),
+            result=SENTENCE,
+            started=clock.now(),
+            stopped=clock.now(),
+            success=state == "success",
+        )
+    OrmQ.objects.create(
+        key="recallops",
+        payload=SignedPackage.dumps({"id": "1", "name": "waits", "func": "calendars.tasks.drive", "args": ("us", 0)}),
+        lock=clock.now(),
+    )
+    Schedule.objects.create(name="none of ours", func="calendars.tasks.drive", next_run=clock.now())
+
+
+def _fill(batch: Batch, customer: Customer) -> None:
+    source, target = batch.source, batch.target
+    statuses = list(ConnectionStatus.values)
+    for number, status in enumerate(ItemStatus.values):
+        calendar = make.make_calendar(
+            customer,
+            email=f"somebody-with-a-very-long-name-number-{number}@{UNBROKEN[:60]}.example",
+            family=source.family,
+            platform=Platform.values[number % len(Platform.values)],
+        )
+        connection = make.make_connection(
+            source,
+            calendar,
+            status=statuses[number % len(statuses)],
+            metadata={"note": UNBROKEN, "nested": {"list": [1, 2, 3]}},
+        )
+        make.make_connection(target, calendar)
+        make.make_item(
+            batch,
+            connection=connection,
+            status=status,
+            step=FORWARD[number % len(FORWARD)],
+            reason=SENTENCE,
+            error_kind=ErrorKind.values[number % len(ErrorKind.values)],
+            due_at=clock.now(),
+        )
+    make.make_item(batch, kind=Item.Kind.CHECKLIST, source_id="checklist-1", title=SENTENCE[:120])
+    for verdict in Verdict.values:
+        assignment = make.make_assignment(
+            source,
+            calendars=(calendar,),
+            verdict=verdict,
+            url=f"{LONG_URL}{verdict}",
+            note=UNBROKEN[:120],
+            reason=SENTENCE,
+        )
+        _write(assignment, source, calendar)
+    make.make_event(connection, title=UNBROKEN, url=LONG_URL)
+    make.make_bot(source, meeting_url=LONG_URL)
+    make.make_mapping(source, target)
+    for severity in Severity.values:
+        make.make_finding(batch, severity=severity, sentence=SENTENCE, remedy=SENTENCE)
+    make.make_finding(batch, sentence=SENTENCE, gone_at=clock.now())
+    for moment in CoverageReading.Moment.values:
+        make.make_reading(batch, moment, dict.fromkeys(Verdict.values, 1234))
+    for action in ("batch.create", "batch.goal", "batch.pause"):
+        make.make_act(batch, action=action)
+
+
+def _write(assignment: Assignment, workspace: Workspace, calendar: Any) -> None:
+    for state in Intent.State.values:
+        make.make_intent(workspace, assignment=assignment, state=state, outcome=SENTENCE[:200], subject=UNBROKEN)
+
+
+def pages(staff: str) -> list[tuple[str, str]]:
+    """Return the names and addresses of all pages that this person of staff may open by GET."""
+    request = RequestFactory().get("/")
+    request.user = User.objects.get(username=staff)
+    found = [("index", reverse("admin:index")), ("password change", reverse("admin:password_change"))]
+    for label in ("calendars", "migrations_app"):
+        found.append((f"{label} index", reverse("admin:app_list", args=[label])))
+    for model, options in admin.site._registry.items():
+        kind = f"{model._meta.app_label}_{model._meta.model_name}"
+        found.append((f"{kind} list", reverse(f"admin:{kind}_changelist")))
+        if options.has_add_permission(request):
+            found.append((f"{kind} add", reverse(f"admin:{kind}_add")))
+        rows = list(options.get_queryset(request).order_by("pk")[: None if model is Batch else 1])
+        assert rows, f"there is no row of {model.__name__} to look at"
+        found += [(f"{kind} {row}", reverse(f"admin:{kind}_change", args=[row.pk])) for row in rows]
+        if options.has_delete_permission(request, rows[0]):
+            found.append((f"{kind} delete", reverse(f"admin:{kind}_delete", args=[rows[0].pk])))
+    for batch in Batch.objects.all():
+        page = reverse("admin:migrations_app_batch_change", args=[batch.pk])
+        found.append((f"{batch} with proposals", f"{page}?propose=1"))
+        found.append((f"report of {batch}", reverse("admin:migrations_app_batch_report", args=[batch.pk])))
+    found.append(("nothing there", reverse("admin:migrations_app_batch_changelist") + "?q=nobody"))
+    return [(name[:80], url) for name, url in found]
