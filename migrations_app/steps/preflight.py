@@ -76,7 +76,7 @@ def _key(workspace: Workspace) -> Found | None:
     try:
         client_for(workspace).probe()
     except errors.ProviderError as error:
-        if error.kind == errors.ErrorKind.TEMPORARY and not isinstance(error, errors.Unreachable | errors.BadAnswer):
+        if error.kind == errors.ErrorKind.TEMPORARY and not isinstance(error, errors.Unreachable):
             raise
         return Found(
             "key",

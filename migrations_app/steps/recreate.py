@@ -41,10 +41,13 @@ def run(item: Item) -> Outcome:
     there = list(Connection.objects.live().filter(workspace=item.batch.target, calendar=connection.calendar)[:3])
     if len(there) > 1:
         return failed(TWICE.format(count=len(there)), ErrorKind.CONFIGURATION)
+    unsure = _open_intent(item)
     if there:
-        _adopt(item, there[0], created=Intent.objects.filter(connection=connection, state="sent").exists())
+        if unsure is not None:
+            _found(unsure)
+        _adopt(item, there[0], created=unsure is not None)
         return DONE
-    if (unsure := _open_intent(item)) is not None:
+    if unsure is not None:
         return _settle(item, connection, unsure)
     return _create(item, connection)
 
@@ -69,9 +72,7 @@ def _settle(item: Item, connection: Connection, unsure: Intent) -> Outcome:
     if len(found) > 1:
         return failed(TWICE.format(count=len(found)), ErrorKind.CONFIGURATION)
     if found:
-        Intent.objects.filter(pk=unsure.pk).update(
-            state=Intent.State.CONFIRMED, settled_at=clock.now(), outcome="found in the target"
-        )
+        _found(unsure)
         _adopt(item, _store(item, connection, found[0]), created=True)
         return DONE
     due = unsure.sent_at + item.batch.target.late_commit
@@ -81,6 +82,12 @@ def _settle(item: Item, connection: Connection, unsure: Intent) -> Outcome:
         state=Intent.State.FAILED, settled_at=clock.now(), outcome="not in the target: it did not happen"
     )
     return wait(LOST, clock.now())
+
+
+def _found(unsure: Intent) -> None:
+    Intent.objects.filter(pk=unsure.pk).update(
+        state=Intent.State.CONFIRMED, settled_at=clock.now(), outcome="found in the target"
+    )
 
 
 def _create(item: Item, connection: Connection) -> Outcome:
