@@ -171,7 +171,11 @@ class _Run:
             self.writer.hold_lease()
             sync.read_events(workspace, wanted)
         except (errors.ProviderError, Trouble) as error:
-            trouble = error if isinstance(error, Trouble) else self.writer.trouble(error, workspace)
+            trouble = (
+                error
+                if isinstance(error, Trouble)
+                else self.writer.trouble(error, workspace, attempts=1 + max(one.assignment.attempts for one in wanting))
+            )
             for one in wanting:
                 self.outcomes[one.row.assignment] = Outcome(trouble.reason, trouble.due_at)
             return False
