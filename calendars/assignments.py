@@ -11,8 +11,10 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F
+from django.db import transaction
+from django.db.models import F, QuerySet
 
+from calendars.leases import locked
 from calendars.models import (
     Assignment,
     Connection,
@@ -86,10 +88,19 @@ def join(events: Collection[Event], *, workspace: Workspace) -> None:
     Start, URL and "wanted" are taken from the owner's workspace, as long as the calendar is connected there; a change
     that the other side shows first wakes the assignment and nothing else.
     """
+    with transaction.atomic():
+        _join_all(events, workspace=workspace)
+
+
+def _join_all(events: Collection[Event], *, workspace: Workspace) -> None:
     now = clock.now()
-    occurrences = Occurrence.objects.select_related("assignment", "calendar__handover").in_bulk(
-        {event.occurrence_id for event in events}
-    )
+    occurrences = {
+        row.pk: row
+        for row in Occurrence.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("assignment", "calendar__handover")
+        .filter(pk__in={event.occurrence_id for event in events})
+        .order_by("pk")
+    }
     shown_by = _connected({occurrence.calendar_id for occurrence in occurrences.values()})
     touched: set[int] = set()
     joining: list[tuple[Occurrence, Event, Assignment]] = []
@@ -123,8 +134,9 @@ def join(events: Collection[Event], *, workspace: Workspace) -> None:
 
 def _reopen(ids: Iterable[int]) -> None:
     """A meeting that comes back to a time it had left finds its old assignment."""
-    ended = Assignment.objects.filter(pk__in=list(ids), over=True, end__gt=clock.now())
-    ended.update(over=False, attended=None)
+    with transaction.atomic():
+        ended = locked(Assignment.objects.filter(pk__in=list(ids), over=True, end__gt=clock.now()))
+        Assignment.objects.filter(pk__in=ended).update(over=False, attended=None)
 
 
 def _connected(calendars: Collection[int]) -> set[tuple[int, int]]:
@@ -137,6 +149,7 @@ def _connected(calendars: Collection[int]) -> set[tuple[int, int]]:
 
 
 def _join(joining: list[tuple[Occurrence, Event, Assignment]]) -> set[int]:
+    joining.sort(key=lambda one: one[2].identity)  # two writers insert in the same order
     Assignment.objects.bulk_create([shown for _, _, shown in joining], ignore_conflicts=True)
     families = {shown.family for _, _, shown in joining}
     stored = {
@@ -240,16 +253,20 @@ def wake(ids: Iterable[int]) -> None:
     """Let assignments be looked at now. A FLIP decided before this does not happen any more."""
     ids = list(ids)
     if ids:
-        Assignment.objects.filter(pk__in=ids, over=False).update(version=F("version") + 1, due_at=clock.now())
+        _wake(Assignment.objects.filter(pk__in=ids))
+
+
+def _wake(rows: QuerySet[Assignment]) -> None:
+    with transaction.atomic():
+        mine = locked(rows.filter(over=False))
+        Assignment.objects.filter(pk__in=mine, over=False).update(version=F("version") + 1, due_at=clock.now())
 
 
 def touch_connection(connection: Connection) -> None:
     """Wake the coming assignments of a calendar whose connection changed; the other side's view may count now."""
     now = clock.now()
     by_workspace: dict[Workspace, list[Event]] = {}
-    Assignment.objects.filter(occurrences__calendar=connection.calendar_id, over=False, end__gt=now).update(
-        version=F("version") + 1, due_at=now
-    )
+    _wake(Assignment.objects.filter(occurrences__calendar=connection.calendar_id, end__gt=now))
     elsewhere = Event.objects.filter(connection__calendar=connection.calendar_id, end__gt=now, is_deleted=False)
     for event in elsewhere.exclude(workspace=connection.workspace_id).select_related("workspace"):
         by_workspace.setdefault(event.workspace, []).append(event)
@@ -259,6 +276,4 @@ def touch_connection(connection: Connection) -> None:
 
 def touch_handover(handover: Handover) -> None:
     """Wake the coming assignments under a standing order that people changed."""
-    Assignment.objects.filter(occurrences__calendar__handover=handover, over=False, end__gt=clock.now()).update(
-        version=F("version") + 1, due_at=clock.now()
-    )
+    _wake(Assignment.objects.filter(occurrences__calendar__handover=handover, end__gt=clock.now()))

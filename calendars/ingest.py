@@ -185,6 +185,7 @@ def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: date
             )
             _fill_event(row, item, digest, begun_at)
             changed.append(row)
+        changed.sort(key=lambda event: event.remote_id)  # two writers insert in the same order
         Event.objects.filter(pk__in=same).update(read_begun_at=begun_at)
         Event.objects.bulk_create(
             changed,

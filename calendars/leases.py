@@ -60,7 +60,9 @@ def take(rows: QuerySet[Any], *, limit: int, lease: Lease, order_by: Sequence[st
     """
     model: type[Model] = rows.model
     with transaction.atomic():
-        free_rows = rows.filter(free()).order_by(*order_by).select_for_update(skip_locked=True, of=("self",))
+        free_rows = (
+            rows.filter(free()).order_by(*order_by).select_for_update(skip_locked=True, no_key=True, of=("self",))
+        )
         ids = list(free_rows.values_list("pk", flat=True)[:limit])
         if ids:
             until = MachineNow() + timedelta(seconds=lease.seconds)
@@ -68,19 +70,35 @@ def take(rows: QuerySet[Any], *, limit: int, lease: Lease, order_by: Sequence[st
     return ids
 
 
+def locked(rows: QuerySet[Any]) -> list[int]:
+    """Lock rows in the order of their keys, inside a transaction, and return the keys.
+
+    Whoever writes many rows takes them in this order, so that no two writers wait for each other for ever.
+    """
+    keys = rows.model._default_manager.filter(pk__in=rows.values("pk")).order_by("pk")
+    return list(keys.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+
+
 def renew(model: type[Model], ids: Iterable[int], lease: Lease) -> bool:
     """Prolong a lease on rows that are still ours; return whether all of them were."""
     ids, asked = list(ids), time.monotonic()
     until = MachineNow() + timedelta(seconds=lease.seconds)
-    held = model._default_manager.filter(pk__in=ids, lease_token=lease.token, lease_until__gt=MachineNow())
-    if held.update(lease_until=until) < len(ids):
-        return False
+    with transaction.atomic():
+        held = model._default_manager.filter(
+            pk__in=locked(model._default_manager.filter(pk__in=ids)),
+            lease_token=lease.token,
+            lease_until__gt=MachineNow(),
+        )
+        if held.update(lease_until=until) < len(ids):
+            return False
     lease.asked = asked
     return True
 
 
 def give_back(model: type[Model], ids: Iterable[int], lease: Lease) -> None:
     """Release rows that are still ours; those that somebody took over meanwhile are left alone."""
-    model._default_manager.filter(pk__in=list(ids), lease_token=lease.token).update(
-        lease_token=None, lease_until=Value(None, output_field=DateTimeField())
-    )
+    with transaction.atomic():
+        mine = locked(model._default_manager.filter(pk__in=list(ids), lease_token=lease.token))
+        model._default_manager.filter(pk__in=mine, lease_token=lease.token).update(
+            lease_token=None, lease_until=Value(None, output_field=DateTimeField())
+        )

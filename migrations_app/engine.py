@@ -14,6 +14,7 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.db import OperationalError, connection
 from django.db.models import Case, F, Min, Q, Value, When
 
 from calendars.leases import Lease
@@ -33,6 +34,7 @@ logger = logging.getLogger("recallops.engine")
 
 OUR_FAULT = "RecallOps met an error of its own ({error}). It is in the log under this item's number; report it."
 FAILED = "{count} calendar(s) failed. Retry them, or leave them in the source; then the batch goes on."
+DATABASE = "The database broke off; trying again."
 AT_REST = "Everything up to “{goal}” has come to rest. The next press goes on."
 
 
@@ -131,6 +133,11 @@ def _guarded(run: Any, *, attempts: int, what: str) -> Outcome:
         outcome: Outcome = run()
     except errors.ProviderError as error:
         return outcomes.after_error(error, attempts=attempts)
+    except OperationalError:
+        # the database was restarted, or two writers met: nothing of ours is wrong, and every step may run again
+        logger.warning("the database broke off a step", extra={"subject": what}, exc_info=True)
+        connection.close_if_unusable_or_obsolete()
+        return outcomes.Outcome(How.WAIT, DATABASE, clock.now() + outcomes.FIRST_RETRY, passing=True)
     except Exception as error:
         logger.exception("step failed", extra={"subject": what})
         return outcomes.failed(OUR_FAULT.format(error=type(error).__name__), ErrorKind.OURS)

@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 
 from calendars import sync
-from calendars.leases import Lease, give_back
+from calendars.leases import Lease, give_back, locked
 from calendars.models import Assignment, IdMapping, Intent, Workspace
 from calendars.providers import errors
 from calendars.scheduling.decide import decide
@@ -251,7 +251,8 @@ class _Run:
             ["(%s::bigint, %s::bigint, %s, %s, %s, %s::timestamptz, %s::bool, %s::bool, %s::bool, %s::int)"]
             * len(values)
         )
-        with connection.cursor() as cursor:
+        with transaction.atomic(), connection.cursor() as cursor:
+            locked(Assignment.objects.filter(pk__in=self.ids))
             cursor.execute(
                 f"""
                 UPDATE {Assignment._meta.db_table} AS a SET
