@@ -22,7 +22,8 @@ SWEEP_EVERY = timedelta(minutes=60)
 
 def say(**values: Any) -> None:
     """Tell the test."""
-    print(json.dumps(values, default=str), flush=True)
+    sys.stdout.write(json.dumps(values, default=str) + "\n")
+    sys.stdout.flush()
 
 
 def conduct(line: str, size: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,4 +20,4 @@ def stage(tmp_path: Path, database_address: Address, process_database: str) -> I
         yield found
     finally:
         found.close()
-        print(found.said())
+        sys.stdout.write(found.said())

@@ -102,7 +102,11 @@ def opened(
     try:
         page = context.new_page()
         page.set_default_timeout(DEADLINE)
-        yield page
+        try:
+            yield page
+        except Exception as error:
+            error.add_note(f"The page {page.url} says:\n{page.locator('body').inner_text()}")
+            raise
     finally:
         context.close()
 
