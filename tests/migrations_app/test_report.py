@@ -456,7 +456,7 @@ def test_the_report_of_a_move_tells_what_the_sandbox_saw(tmp_path: Path) -> None
     assert file["ledger"]["now"] is None
     for moment in ("before", "after"):
         assert file["ledger"][moment]["not_covered"] == 0, moment
-    assert file["prediction"]["predicted_seconds"] == 60
+    assert file["prediction"]["predicted_seconds"] > 0
     assert file["prediction"]["actual_seconds"] > 0
     assert file["inventory"]["total"] == 3
     assert not [secret for secret in secrets if secret in text]
