@@ -161,7 +161,9 @@ def set_goal(batch: Batch, step: Step, *, actor: Any, confirm: str = "") -> None
         if position(step) >= position(Step.HAND_OVER):
             Handover.objects.filter(pk=batch.handover_id).update(allowed=True)
         AuditEntry.objects.record(actor=actor, action="batch.goal", subject=batch, before=batch.goal, after=step.value)
-        transaction.on_commit(tasks.ring)
+        # meetings that were judged while hand over was not allowed rest for days: wake them
+        first = position(step) >= position(Step.HAND_OVER) > position(batch.goal)
+        transaction.on_commit(tasks.look_again if first else tasks.ring)
 
 
 def set_cut_line(batch: Batch, at: datetime, *, actor: Any) -> None:
