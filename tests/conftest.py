@@ -48,8 +48,9 @@ class Address:
 
 def child_environment(**changes: str) -> dict[str, str]:
     """Return the environment of a child process: as this one's, with the same keys, for development."""
+    ours = {name: value for name, value in os.environ.items() if name != "DJANGO_ALLOW_ASYNC_UNSAFE"}
     return {
-        **os.environ,
+        **ours,
         "DEBUG": "true",
         "SECRET_KEY": settings.SECRET_KEY,
         "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS),

@@ -214,7 +214,7 @@ class Command:
 
     def __init__(self, *arguments: str) -> None:
         # The command needs no database; the address only has to be readable.
-        environment = {**os.environ, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
+        environment = {**os.environ, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "DEBUG": "true"}
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "sandbox", *arguments],
             cwd=ROOT,
