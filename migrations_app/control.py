@@ -209,7 +209,8 @@ def retry_failed(batch: Batch, *, actor: Any, items: Iterable[int] | None = None
         count = Item.objects.filter(chosen, batch=batch).update(
             status=ItemStatus.READY, reason="", error_kind=ErrorKind.NONE, due_at=None, attempts=0
         )
-        Batch.objects.filter(pk=batch.pk).update(reached="")
+        Batch.objects.filter(pk=batch.pk).update(reached="", reason="")
+        Finding.objects.filter(batch=batch, code="stopped", gone_at=None).update(gone_at=clock.now())
         if batch.status == BatchStatus.STOPPED:
             count += 1
             again = {"started_at": None} if batch.step == Step.PREFLIGHT else {}
