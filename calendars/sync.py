@@ -7,13 +7,14 @@ stored by `calendars/ingest.py`; a page that began earlier never overwrites one 
 2. The next mark is the provider's clock at the start of the sweep, less an overlap: ties and rows that became visible
    late are read again, never skipped.
 3. Absent from a list is no deletion: what was asked for and not seen is retrieved by its id.
+4. A calendar that is gone takes its events with it; that cancels no meeting, which another region may still carry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
@@ -21,7 +22,7 @@ from django.db.models import F, Q
 
 from calendars import ingest
 from calendars.leases import Lease, give_back, take
-from calendars.models import Event, Sweep, Workspace
+from calendars.models import Connection, ConnectionStatus, Event, Sweep, Workspace
 from calendars.providers import errors
 from calendars.providers.connect import client_for
 from recallops import clock
@@ -97,7 +98,27 @@ def _read_page(sweep: Sweep, client: RecallClient, lease: Lease) -> bool:
         finished_at=clock.now() if finished else None,
     )
     sweep.refresh_from_db()
+    if finished and sweep.kind == Sweep.Kind.CALENDARS:
+        _look_for_gone(sweep, client)
     return finished
+
+
+def _look_for_gone(sweep: Sweep, client: RecallClient) -> None:
+    """Retrieve the calendars that a whole list did not show: somebody may have deleted them."""
+    unseen = Connection.objects.live().filter(workspace=sweep.workspace, read_begun_at__lt=sweep.begun_at)
+    for connection in unseen.select_related("calendar"):
+        _is_gone(connection, client)
+
+
+def _is_gone(connection: Connection, client: RecallClient) -> bool:
+    """Ask for a calendar by its id; note that it is gone when the provider does not know it."""
+    try:
+        reading = client.get_calendar(connection.remote_id)
+    except errors.NotFound:
+        ingest.connection_gone(connection)
+        return True
+    ingest.calendars(connection.workspace, [reading.value], begun_at=reading.begun_at)
+    return False
 
 
 def _fetch(sweep: Sweep, client: RecallClient) -> Page[Any]:
@@ -121,9 +142,15 @@ def sweep_changes(workspace: Workspace) -> bool:
         return False
     Sweep.objects.filter(workspace=workspace, finished_at__lt=clock.now() - KEPT).delete()
     Workspace.objects.filter(pk=workspace.pk).update(
-        sweep_mark=sweep.mark, sweep_due_at=clock.now() + workspace.sweep_every, trouble=""
+        sweep_mark=sweep.mark, sweep_due_at=_next_turn(workspace.sweep_every), trouble=""
     )
     return True
+
+
+def _next_turn(every: timedelta) -> datetime:
+    """Return the next multiple of a period: workspaces that belong together are read at the same moment."""
+    seconds = every.total_seconds()
+    return datetime.fromtimestamp((clock.now().timestamp() // seconds + 1) * seconds, UTC)
 
 
 def _calendars_are_old(workspace: Workspace) -> bool:
@@ -147,8 +174,15 @@ def unwatch(workspace: Workspace) -> None:
 def read_events(workspace: Workspace, wanted: Collection[Wanted]) -> None:
     """Read some events now, by windows of starts where that needs fewer calls, else one by one.
 
-    Raises ProviderError. An event that the provider does not know any more is stored as deleted.
+    Raises ProviderError. An event that the provider does not know any more is stored as deleted; those of a calendar
+    that is gone are gone for good, and nobody is asked.
     """
+    gone_before = Event.objects.filter(
+        pk__in=[one.pk for one in wanted], connection__status=ConnectionStatus.DELETED
+    ).values_list("pk", flat=True)
+    if settled := set(gone_before):
+        Event.objects.filter(pk__in=settled).update(read_begun_at=clock.now())
+        wanted = [one for one in wanted if one.pk not in settled]
     if not wanted:
         return
     client = client_for(workspace)
@@ -158,11 +192,16 @@ def read_events(workspace: Workspace, wanted: Collection[Wanted]) -> None:
             continue
         for seen in _read_window(workspace, client, window[0].start, window[-1].start):
             left.pop(seen, None)
+    gone: dict[int, bool] = {}
     for one in left.values():
         try:
             reading = client.get_event(one.remote_id)
         except errors.NotFound:
-            ingest.vanished(one.pk, begun_at=clock.now())
+            connection = Connection.objects.select_related("calendar", "workspace").get(events=one.pk)
+            if connection.pk not in gone:
+                gone[connection.pk] = _is_gone(connection, client)
+            if not gone[connection.pk]:
+                ingest.vanished(one.pk, begun_at=clock.now())
         else:
             ingest.events(workspace, [reading.value], begun_at=reading.begun_at)
 

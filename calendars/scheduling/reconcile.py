@@ -45,6 +45,7 @@ class Outcome:
     due_at: datetime | None
     over: bool = False
     attended: bool | None = None
+    version: int | None = None  # of the assignment when this was decided
 
 
 def reconcile(ids: Collection[int], *, lease: Lease) -> None:
@@ -111,7 +112,7 @@ class _Run:
                 happened = self._happened(one.row, intent.purpose, intent.bot_id, member)
                 if not happened:
                     again = NO_BOT_RETRY if intent.purpose is Purpose.ADD else TROUBLE_RETRY
-                    self.outcomes[one.row.assignment] = Outcome(NOT_DONE, clock.now() + again)
+                    self._conclude(one, NOT_DONE, clock.now() + again)
                 closed |= bool(
                     Intent.objects.filter(
                         assignment=one.row.assignment,
@@ -156,7 +157,7 @@ class _Run:
             try:
                 done |= self._act(one, action)
             except Trouble as trouble:
-                self.outcomes[one.row.assignment] = Outcome(trouble.reason, trouble.due_at)
+                self._conclude(one, trouble.reason, trouble.due_at)
         return done
 
     def _read(self, workspace_id: int, wanting: list[Loaded]) -> bool:
@@ -177,7 +178,7 @@ class _Run:
                 else self.writer.trouble(error, workspace, attempts=1 + max(one.assignment.attempts for one in wanting))
             )
             for one in wanting:
-                self.outcomes[one.row.assignment] = Outcome(trouble.reason, trouble.due_at)
+                self._conclude(one, trouble.reason, trouble.due_at)
             return False
         return True
 
@@ -198,7 +199,7 @@ class _Run:
         elif over and clock.now() >= one.row.end:
             attended = was_there(one.row, self.writer.numbers)
         reason = "over" if action.act is Act.LOOK else action.reason
-        self.outcomes[one.row.assignment] = Outcome(reason, action.until, over=over, attended=attended)
+        self._conclude(one, reason, action.until, over=over, attended=attended)
         return False
 
     def _flip(self, one: Loaded, action: Action) -> bool:
@@ -215,6 +216,10 @@ class _Run:
             if won:
                 _map_bots(row, action.workspace)
         return True
+
+    def _conclude(self, one: Loaded, reason: str, due_at: datetime | None, **more: Any) -> None:
+        """Keep what came of a row, with the version it was decided on: a later change must wake it all the same."""
+        self.outcomes[one.row.assignment] = Outcome(reason, due_at, version=one.assignment.version, **more)
 
     # -- storing
 
@@ -234,7 +239,7 @@ class _Run:
             values.append(
                 (
                     one.assignment.pk,
-                    one.assignment.version,
+                    outcome.version if outcome.version is not None else one.assignment.version,
                     said.value,
                     note[:120],
                     outcome.reason[:300],

@@ -28,6 +28,7 @@ from migrations_app.findings import Found, gone, note
 from migrations_app.itineraries import Step
 from migrations_app.models import Item, ItemStatus, Severity
 from migrations_app.outcomes import DONE, Outcome, stop, wait
+from migrations_app.steps import recreate
 from recallops import clock
 
 SOAK = "It is left in both regions until {until:%Y-%m-%d %H:%M} UTC, in case something shows up."
@@ -60,6 +61,8 @@ def run(item: Item) -> Outcome:
     batch, now = item.batch, clock.now()
     if item.deleted_at or source.status == "deleted":
         return _after_delete(item, target)
+    if (lost := recreate.lost(item)) is not None:
+        return lost
     if not batch.delete_confirmed_at:
         return wait(NOT_CONFIRMED, now + LOOK_AGAIN)
     until = _soak_until(item)

@@ -24,6 +24,7 @@ from migrations_app.findings import Found, note
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, CoverageReading, Item, ItemStatus, Severity
 from migrations_app.outcomes import DONE, Outcome, wait
+from migrations_app.steps import recreate
 from recallops import clock
 
 MOVING = "{count} meeting(s) are being handed over."
@@ -102,6 +103,8 @@ def run(item: Item) -> Outcome:
     connection = item.connection
     if connection is None:
         raise ValueError("an item of a calendar needs its connection")
+    if (lost := recreate.lost(item)) is not None:
+        return lost
     now = clock.now()
     coming = Assignment.objects.filter(occurrences__calendar=connection.calendar_id, over=False).distinct()
     source, target = item.batch.source_id, item.batch.target_id

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from calendars.models import Connection, IdMapping, Intent, OAuthClient
+from calendars.models import Connection, Event, IdMapping, Intent, OAuthClient
 from calendars.providers import errors
 from calendars.providers.connect import client_for
 from calendars.providers.recall import RecallCalendar
 from migrations_app import inventory
+from migrations_app.itineraries import Step
 from migrations_app.models import ErrorKind, Item
 from migrations_app.outcomes import DONE, Outcome, failed, user, wait
 from recallops import clock
@@ -23,6 +24,7 @@ TWICE = (
     "It is connected {count} times in the target; which one to use cannot be told. Delete the surplus ones, then retry."
 )
 GONE = "Somebody deleted it in the source before it could be moved."
+DELETED = "Somebody deleted it in the target. Its meetings are with the source again. Press retry to make it once more."
 LOST = "The answer to its creation was lost; looking in the target before trying again."
 
 
@@ -50,6 +52,17 @@ def run(item: Item) -> Outcome:
     if unsure is not None:
         return _settle(item, connection, unsure)
     return _create(item, connection)
+
+
+def lost(item: Item) -> Outcome | None:
+    """Return why to stop when somebody deleted the calendar in the target; retry begins here again then."""
+    target = item.target_connection
+    if target is None or target.status != "deleted":
+        return None
+    Item.objects.filter(pk=item.pk).update(target_connection=None, created_target=False, step=Step.RECREATE)
+    gone = [target.remote_id, *Event.objects.filter(connection=target).values_list("remote_id", flat=True)]
+    IdMapping.objects.filter(target=item.batch.target, target_remote_id__in=gone).update(superseded=True)
+    return failed(DELETED, ErrorKind.CUSTOMER)
 
 
 def _open_intent(item: Item) -> Intent | None:

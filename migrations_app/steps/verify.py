@@ -16,6 +16,7 @@ from migrations_app.findings import Found, gone, note
 from migrations_app.itineraries import Step
 from migrations_app.models import ErrorKind, Item, Severity
 from migrations_app.outcomes import DONE, Outcome, failed, user, wait
+from migrations_app.steps import recreate
 from recallops import clock
 
 LOOK_EVERY = timedelta(seconds=20)
@@ -26,7 +27,6 @@ CONNECTING = "The target is still connecting it."
 NEVER = "The target has been connecting it for more than {minutes} minutes."
 REFUSED = "The target could not connect it: its user must connect it again."
 OTHER = "The target connected another account ({found}); expected {expected}."
-DELETED = "Somebody deleted it in the target; press retry to make it again."
 MISSING = "{count} event(s) are not in the target yet."
 MISSING_FOR_GOOD = "{count} coming event(s) of {calendar} are shown by the source only, for example {example}."
 MISSING_REMEDY = "Their meetings stay with the source. Check the calendar in the target."
@@ -41,6 +41,8 @@ def run(item: Item) -> Outcome:
     source, target = item.connection, item.target_connection
     if source is None or target is None:
         raise ValueError("an item to verify has a connection on both sides")
+    if (lost := recreate.lost(item)) is not None:
+        return lost
     if (not_yet := _connected(item, target)) is not None:
         return not_yet
     partners, missing = _match(source, target)
@@ -62,8 +64,6 @@ def run(item: Item) -> Outcome:
 def _connected(item: Item, target: Connection) -> Outcome | None:
     """Return why to wait or stop; None when it is connected as the same account."""
     now = clock.now()
-    if target.status == "deleted":
-        return failed(DELETED)
     if target.status == "connected" and target.platform_email:
         found, expected = target.platform_email.lower(), item.connection.calendar.email if item.connection else ""
         if found != expected:
