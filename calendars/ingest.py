@@ -87,10 +87,7 @@ def _store_connection(connection: Connection, item: RecallCalendar, begun_at: da
         "has_token": bool(item.oauth_refresh_token),
         "webhook_url": storable(item.webhook_url or ""),
         "metadata": storable(item.metadata),
-        "status_changes": [
-            {"status": change.code, "created_at": change.created_at and change.created_at.isoformat()}
-            for change in item.status_changes[-20:]
-        ],
+        "status_changes": status_changes(item),
         "extra": storable(item.extra),
         "read_begun_at": begun_at,
     }
@@ -105,6 +102,14 @@ def _store_connection(connection: Connection, item: RecallCalendar, begun_at: da
         connection.save(update_fields=list(fields))
     if before and before != connection.status:
         assignments.touch_connection(connection)
+
+
+def status_changes(item: RecallCalendar) -> list[dict[str, Any]]:
+    """Return the newest of a calendar's changes of status, as they are stored."""
+    return [
+        {"status": change.code, "created_at": change.created_at and change.created_at.isoformat()}
+        for change in item.status_changes[-20:]
+    ]
 
 
 def _calendar_of(workspace: Workspace, item: RecallCalendar) -> Calendar:

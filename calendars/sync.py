@@ -105,7 +105,8 @@ def _read_page(sweep: Sweep, client: RecallClient, lease: Lease) -> bool:
 
 def _look_for_gone(sweep: Sweep, client: RecallClient) -> None:
     """Retrieve the calendars that a whole list did not show: somebody may have deleted them."""
-    unseen = Connection.objects.live().filter(workspace=sweep.workspace, read_begun_at__lt=sweep.begun_at)
+    older = Q(read_begun_at=None) | Q(read_begun_at__lt=sweep.begun_at)
+    unseen = Connection.objects.live().filter(older, workspace=sweep.workspace)
     for connection in unseen.select_related("calendar"):
         _is_gone(connection, client)
 

@@ -8,8 +8,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import transaction
 
+from calendars import ingest
 from calendars.models import Connection, Event, IdMapping, Intent, OAuthClient
 from calendars.providers import errors
 from calendars.providers.connect import client_for
@@ -76,7 +79,7 @@ def _open_intent(item: Item) -> Intent | None:
 
 def _settle(item: Item, connection: Connection, unsure: Intent) -> Outcome:
     """Look for the calendar that may have been made; only when it is not there in time, it was not."""
-    client = client_for(item.batch.target)
+    client, begun = client_for(item.batch.target), clock.now()
     found = [
         one
         for one in client.iter_calendars(email=connection.calendar.email, platform=connection.calendar.platform)
@@ -86,7 +89,7 @@ def _settle(item: Item, connection: Connection, unsure: Intent) -> Outcome:
         return failed(TWICE.format(count=len(found)), ErrorKind.CONFIGURATION)
     if found:
         _found(unsure)
-        _adopt(item, _store(item, connection, found[0]), created=True)
+        _adopt(item, _store(item, connection, found[0], begun_at=begun), created=True)
         return DONE
     due = unsure.sent_at + item.batch.target.late_commit
     if clock.now() < due:
@@ -140,11 +143,11 @@ def _create(item: Item, connection: Connection) -> Outcome:
         Intent.objects.filter(pk=intent.pk).update(
             state=Intent.State.CONFIRMED, answered_at=clock.now(), settled_at=clock.now(), outcome=made.id
         )
-        _adopt(item, _store(item, connection, made), created=True)
+        _adopt(item, _store(item, connection, made, begun_at=intent.sent_at), created=True)
     return DONE
 
 
-def _store(item: Item, connection: Connection, made: RecallCalendar) -> Connection:
+def _store(item: Item, connection: Connection, made: RecallCalendar, *, begun_at: datetime) -> Connection:
     stored, _ = Connection.objects.get_or_create(
         workspace=item.batch.target,
         remote_id=made.id,
@@ -156,6 +159,8 @@ def _store(item: Item, connection: Connection, made: RecallCalendar) -> Connecti
             "has_token": bool(made.oauth_refresh_token),
             "has_secret": bool(made.oauth_client_secret),
             "metadata": made.metadata,
+            "status_changes": ingest.status_changes(made),
+            "read_begun_at": begun_at,
         },
     )
     return stored
