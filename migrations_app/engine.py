@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError, connection
-from django.db.models import Case, F, Min, Q, Value, When
+from django.db.models import F, Min, Q
 
 from calendars.leases import Lease
 from calendars.providers import errors
@@ -158,21 +158,23 @@ def follow_items(batch: Batch) -> None:
     Guarded updates of what the items say: anybody may do it at any time.
     """
     mine = Batch.objects.filter(pk=batch.pk, step=batch.step)
-    items = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
-    order = Case(*[When(step=step, then=Value(position(step))) for step in FORWARD], default=Value(0))
-    slowest = items.filter(status__in=ItemStatus.active()).aggregate(place=Min(order))["place"]
-    if slowest is None and (count := items.filter(status=ItemStatus.FAILED).count()):
+    # one statement sees all items at one moment: between two, the last of them may end
+    found = set(
+        Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION).values_list("step", "status").distinct().order_by()
+    )
+    active = [step for step, status in found if status in ItemStatus.active()]
+    if not active and any(status == ItemStatus.FAILED for _, status in found):
+        count = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION, status=ItemStatus.FAILED).count()
         stop_batch(batch, FAILED.format(count=count))
-        return
-    if slowest is None:
+    elif not active:
         mine.update(step=Step.CLEAN_UP, changed_at=clock.now())
-        return
-    mine.exclude(step=FORWARD[slowest]).update(step=FORWARD[slowest])
-    moving = items.filter(status__in=ItemStatus.active(), step__in=[s for s in FORWARD if allows(batch.goal, s)])
-    if not moving.exists():
-        _rest(batch, Batch.objects.filter(pk=batch.pk))
-    elif batch.status != BatchStatus.RUNNING:
-        Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.RUNNING, reason="")
+    else:
+        slowest = min(active, key=position)
+        mine.exclude(step=slowest).update(step=slowest)
+        if not any(allows(batch.goal, step) for step in active):
+            _rest(batch, Batch.objects.filter(pk=batch.pk))
+        elif batch.status != BatchStatus.RUNNING:
+            Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.RUNNING, reason="")
 
 
 def next_due(batch: Batch) -> datetime | None:
