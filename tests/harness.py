@@ -177,7 +177,9 @@ class Move:
         """Everybody has a calendar and two meetings, and all meet twice; all of it more than a day ahead."""
         domains = sorted({email.partition("@")[2] for email in self.people})
         for domain in domains:
-            company.company(self.world).add(company.Customer(slug=domain.partition(".")[0], name=domain, domains=(domain,)))
+            company.company(self.world).add(
+                company.Customer(slug=domain.partition(".")[0], name=domain, domains=(domain,))
+            )
         for email in self.people:
             self.connect(email)
         self.meet("all first", 26.0, *self.people)
@@ -192,8 +194,12 @@ class Move:
         client = people.clients[GOOGLE]
         account = self.world.add_account(GOOGLE, email, email.partition("@")[0].title())
         metadata = options.pop("metadata", {"customer": people.customer_of(email), "user": email})
-        return self.world.regions[region].workspaces["main"].add_calendar(
-            account, client_id=client.client_id, client_secret=client.secret, metadata=metadata, **options
+        return (
+            self.world.regions[region]
+            .workspaces["main"]
+            .add_calendar(
+                account, client_id=client.client_id, client_secret=client.secret, metadata=metadata, **options
+            )
         )
 
     def meet(self, title: str, hours: float, *emails: str, bot: bool = True, minutes: int = 30, **more: Any) -> Any:
@@ -341,7 +347,9 @@ class Move:
         """Say where the batch stands, for a failed test."""
         self.batch.refresh_from_db()
         items = list(self.batch.items.values_list("title", "step", "status", "reason"))
-        rows = list(Assignment.objects.filter(over=False).values_list("url", "owner__slug", "verdict", "note", "reason"))
+        rows = list(
+            Assignment.objects.filter(over=False).values_list("url", "owner__slug", "verdict", "note", "reason")
+        )
         return f"{self.time.now()} {self.batch.step} {self.batch.status} {self.batch.reason} {items} {rows}"
 
     def proof(self) -> Any:
@@ -431,7 +439,9 @@ class Move:
         items = Item.objects.select_related("batch")
         return {
             "batches": sorted(Batch.objects.values_list("slug", "step", "status", "goal", "reached")),
-            "items": sorted((item.batch.slug, item.title, item.step, item.status, item.open, item.created_target) for item in items),
+            "items": sorted(
+                (item.batch.slug, item.title, item.step, item.status, item.open, item.created_target) for item in items
+            ),
             "findings": sorted(
                 Finding.objects.filter(severity=Severity.BLOCKING, gone_at=None).values_list("code", "sentence")
             ),
@@ -469,7 +479,11 @@ class Move:
         for calendar in workspace.calendars.values():
             events = [workspace.events[pk] for pk in calendar.events.values()]
             held = sorted(
-                (event.start, str(event.meeting_url), [(e.start_time, e.meeting_url, e.deduplication_key) for e in event.bots])
+                (
+                    event.start,
+                    str(event.meeting_url),
+                    [(e.start_time, e.meeting_url, e.deduplication_key) for e in event.bots],
+                )
                 for event in events
                 if not event.is_deleted
             )

@@ -56,9 +56,7 @@ def fill(apps: Any, schema_editor: Any) -> None:
         )
     limit = apps.get_model("calendars", "EndpointLimit")
     for endpoint, per_minute in LIMITS.items():
-        limit.objects.update_or_create(
-            provider="recall", endpoint=endpoint, defaults={"per_minute": per_minute}
-        )
+        limit.objects.update_or_create(provider="recall", endpoint=endpoint, defaults={"per_minute": per_minute})
 
 
 class Migration(migrations.Migration):

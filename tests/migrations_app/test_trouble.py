@@ -59,7 +59,9 @@ def finish(move: Any, *, presses: int = 3) -> int:
         (507, "no free bot for a meeting so near (507)"),
     ],
 )
-def test_a_refused_write_is_said_and_tried_again_by_itself(status: int, words: str, undisturbed: dict[str, Any]) -> None:
+def test_a_refused_write_is_said_and_tried_again_by_itself(
+    status: int, words: str, undisturbed: dict[str, Any]
+) -> None:
     move = quick(machine=True)
     wait = 40 if status == 429 else None
     for write in WRITES:
@@ -231,7 +233,7 @@ def test_a_calendar_deleted_in_the_target_by_somebody_else_is_said_and_made_agai
     if reached == Step.RECREATE:
         move.run_for(timedelta(minutes=1))  # the provider connects it
     move.here.delete_calendar(move.calendar("ben@northwind.example", region=TARGET).id)
-    print(finish(move))
+    finish(move)
     move.heard("Somebody deleted it in the target")
     assert set(Item.objects.filter(kind="connection").values_list("status", flat=True)) == {ItemStatus.DONE}
     move.assert_proven()
