@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet
@@ -12,7 +14,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 UNUSABLE = "The key file {path} cannot be read or made: {reason}. Choose another folder with RECALLOPS_DATA_DIR."
 
@@ -31,10 +32,11 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f"{path.name}.{os.getpid()}")
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            number, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # its owner's only (0600)
+            draft = Path(name)
+            with os.fdopen(number, "w") as file:
                 file.write(make())
-            # Linked, not renamed: of two processes that start at once, the first one's key stays.
+            # Linked, not renamed: of two that start at once, the first one's key stays.
             with contextlib.suppress(FileExistsError):
                 path.hardlink_to(draft)
             draft.unlink()

@@ -152,7 +152,8 @@ def read_everything(page: Page) -> None:
     home = page.url
     page.locator("#h-items a").click()
     said(page, ".ro-count", f"{CALENDARS} items")
-    assert page.locator("#result_list .field-step", has_text="Clean up").count() == CALENDARS
+    assert page.locator("#result_list .field-step", has_text="Delete old").count() == CALENDARS
+    assert page.locator("#result_list tbody tr", has_text="moved").count() == CALENDARS
 
     page.goto(home)
     page.locator("#h-coverage a").click()
