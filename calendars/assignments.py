@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from calendars.leases import locked
+from calendars.leases import alone, locked
 from calendars.models import (
     Assignment,
     Connection,
@@ -82,30 +83,30 @@ def form(workspace: Workspace) -> int:
     return count
 
 
+def storing(family: str) -> AbstractContextManager[None]:
+    """Store what was read of a family of workspaces: one at a time, since readings of both sides share rows."""
+    return alone(f"store {family}")
+
+
 def join(events: Collection[Event], *, workspace: Workspace) -> None:
     """Let changed events join, leave, or wake assignments. `events` are rows as just stored, of one workspace.
 
     Start, URL and "wanted" are taken from the owner's workspace, as long as the calendar is connected there; a change
     that the other side shows first wakes the assignment and nothing else.
     """
-    with transaction.atomic():
+    with storing(workspace.family):
         _join_all(events, workspace=workspace)
 
 
 def _join_all(events: Collection[Event], *, workspace: Workspace) -> None:
     now = clock.now()
-    occurrences = {
-        row.pk: row
-        for row in Occurrence.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("assignment", "calendar__handover")
-        .filter(pk__in={event.occurrence_id for event in events})
-        .order_by("pk")
-    }
+    occurrences = Occurrence.objects.select_related("assignment", "calendar__handover").in_bulk(
+        {event.occurrence_id for event in events}
+    )
     shown_by = _connected({occurrence.calendar_id for occurrence in occurrences.values()})
     touched: set[int] = set()
     joining: list[tuple[Occurrence, Event, Assignment]] = []
     found: list[Occurrence] = []
-    again: set[int] = set()
     for event in events:
         occurrence = occurrences[event.occurrence_id]
         left = occurrence.assignment
@@ -120,23 +121,13 @@ def _join_all(events: Collection[Event], *, workspace: Workspace) -> None:
         if not occurrence.wanted or event.is_deleted or not event.url or event.end <= now:
             continue
         shown = _assignment(workspace, occurrence, event, left)
-        if left is not None and left.over and left.identity == shown.identity:
-            again.add(left.pk)  # a cancellation that was withdrawn
-        if left is None or left.identity != shown.identity:
-            joining.append((occurrence, event, shown))
+        if left is None or left.over or left.identity != shown.identity:
+            joining.append((occurrence, event, shown))  # new, moved, or a cancellation that was withdrawn
     if found:
         Occurrence.objects.bulk_update(found, ["wanted", "reason", "scope"])
     if joining:
-        touched |= _join(joining)
-    _reopen(again)
+        _join(joining, touched)
     wake(touched)
-
-
-def _reopen(ids: Iterable[int]) -> None:
-    """A meeting that comes back to a time it had left finds its old assignment."""
-    with transaction.atomic():
-        ended = locked(Assignment.objects.filter(pk__in=list(ids), over=True, end__gt=clock.now()))
-        Assignment.objects.filter(pk__in=ended).update(over=False, attended=None)
 
 
 def _connected(calendars: Collection[int]) -> set[tuple[int, int]]:
@@ -148,25 +139,26 @@ def _connected(calendars: Collection[int]) -> set[tuple[int, int]]:
     )
 
 
-def _join(joining: list[tuple[Occurrence, Event, Assignment]]) -> set[int]:
-    joining.sort(key=lambda one: one[2].identity)  # two writers insert in the same order
-    Assignment.objects.bulk_create([shown for _, _, shown in joining], ignore_conflicts=True)
+def _join(joining: list[tuple[Occurrence, Event, Assignment]], touched: set[int]) -> None:
+    """Give each occurrence the assignment that it shows, made where there is none. `touched` grows by these."""
     families = {shown.family for _, _, shown in joining}
+    Assignment.objects.bulk_create([shown for _, _, shown in joining], ignore_conflicts=True)
     stored = {
         (row.family, row.identity): row
         for row in Assignment.objects.filter(
             family__in=families, identity__in=[shown.identity for _, _, shown in joining]
         )
     }
-    moved = []
+    touched |= {row.pk for row in stored.values()}
+    locked(Assignment.objects.filter(pk__in=touched))
     for occurrence, event, shown in joining:
         occurrence.assignment = stored[(shown.family, shown.identity)]
         if event.end > occurrence.assignment.end:
             Assignment.objects.filter(pk=occurrence.assignment.pk, end__lt=event.end).update(end=event.end)
-        moved.append(occurrence)
-    Occurrence.objects.bulk_update(moved, ["assignment"])
-    _reopen(row.pk for row in stored.values())
-    return {row.pk for row in stored.values()}
+    Occurrence.objects.bulk_update([occurrence for occurrence, _, _ in joining], ["assignment"])
+    # a meeting that comes back to a time it had left finds its old assignment
+    mine = Assignment.objects.filter(pk__in=[row.pk for row in stored.values()])
+    mine.filter(over=True, end__gt=clock.now()).update(over=False, attended=None)
 
 
 def _scheduled(event: Event, now: datetime) -> dict[str, Any] | None:

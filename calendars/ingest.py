@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
 from django.utils.text import slugify
 
 from calendars import assignments
@@ -48,7 +47,6 @@ _EVENT_COLUMNS = (
     "digest",
     "remote_updated_at",
     "read_begun_at",
-    "changed_at",
 )
 
 
@@ -57,7 +55,7 @@ _EVENT_COLUMNS = (
 
 def calendars(workspace: Workspace, items: Sequence[RecallCalendar], *, begun_at: datetime) -> None:
     """Store connections as they were read; new ones get their calendar and its customer."""
-    with transaction.atomic():
+    with assignments.storing(workspace.family):
         known = {
             row.remote_id: row
             for row in Connection.objects.select_for_update(of=("self",))
@@ -139,12 +137,13 @@ def _customer_of(email: str) -> Customer:
 def connection_gone(connection: Connection) -> None:
     """Note that the provider does not have a calendar any more, whoever deleted it."""
     now = clock.now()
-    Connection.objects.filter(pk=connection.pk).exclude(status=ConnectionStatus.DELETED).update(
-        status=ConnectionStatus.DELETED, deleted_at=now, read_begun_at=now
-    )
-    Event.objects.filter(connection=connection).update(is_deleted=True, bots=[], digest="", read_begun_at=now)
-    connection.status = ConnectionStatus.DELETED
-    assignments.touch_connection(connection)
+    with assignments.storing(connection.workspace.family):
+        Connection.objects.filter(pk=connection.pk).exclude(status=ConnectionStatus.DELETED).update(
+            status=ConnectionStatus.DELETED, deleted_at=now, read_begun_at=now
+        )
+        Event.objects.filter(connection=connection).update(is_deleted=True, bots=[], digest="", read_begun_at=now)
+        connection.status = ConnectionStatus.DELETED
+        assignments.touch_connection(connection)
 
 
 # -- events
@@ -155,7 +154,7 @@ def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: date
 
     Events of calendars that are not known yet are passed over: the next read of the calendars brings them.
     """
-    with transaction.atomic():
+    with assignments.storing(workspace.family):
         owners = {
             row.remote_id: row
             for row in Connection.objects.select_related("calendar").filter(
@@ -165,11 +164,16 @@ def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: date
         items = [item for item in items if item.calendar_id in owners]
         known = {
             row.remote_id: row
-            for row in Event.objects.select_for_update()
-            .filter(workspace=workspace, remote_id__in=[item.id for item in items])
-            .order_by("pk")
+            for row in Event.objects.filter(workspace=workspace, remote_id__in=[item.id for item in items])
         }
-        occurrences = _occurrences([(owners[item.calendar_id].calendar_id, item) for item in items])
+        # an event keeps its occurrence, to which `verify` may have joined it, as long as it keeps its calendar
+        places = {row.remote_id: row.occurrence_id for row in known.values()}
+        fresh = [
+            item
+            for item in items
+            if (row := known.get(item.id)) is None or row.connection_id != owners[item.calendar_id].pk
+        ]
+        places |= _occurrences([(owners[item.calendar_id].calendar_id, item) for item in fresh])
         same: list[int] = []
         changed: list[Event] = []
         for item in items:
@@ -180,17 +184,14 @@ def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: date
             if row is not None and row.digest == digest:
                 same.append(row.pk)
                 continue
-            connection = owners[item.calendar_id]
             row = Event(
                 workspace=workspace,
                 remote_id=item.id,
-                connection=connection,
-                occurrence=occurrences[(connection.calendar_id, _identity(item.platform_id))],
-                changed_at=row.changed_at if row is not None else None,
+                connection=owners[item.calendar_id],
+                occurrence_id=places[item.id],
             )
             _fill_event(row, item, digest, begun_at)
             changed.append(row)
-        changed.sort(key=lambda event: event.remote_id)  # two writers insert in the same order
         Event.objects.filter(pk__in=same).update(read_begun_at=begun_at)
         Event.objects.bulk_create(
             changed,
@@ -224,14 +225,18 @@ def _fill_event(row: Event, item: RecallEvent, digest: str, begun_at: datetime) 
 
 def vanished(event_id: int, *, begun_at: datetime) -> None:
     """Note that the provider does not know an event any more."""
-    with transaction.atomic():
-        row = Event.objects.select_for_update(of=("self",)).select_related("occurrence").get(pk=event_id)
+    family = Workspace.objects.values_list("family", flat=True).get(events=event_id)
+    with assignments.storing(family):
+        row = Event.objects.select_related("workspace").get(pk=event_id)
+        if row.read_begun_at > begun_at:
+            return
         row.is_deleted, row.bots, row.digest, row.read_begun_at = True, [], "", begun_at
         row.save(update_fields=["is_deleted", "bots", "digest", "read_begun_at"])
         assignments.join([row], workspace=row.workspace)
 
 
-def _occurrences(pairs: Collection[tuple[int, RecallEvent]]) -> dict[tuple[int, str], Occurrence]:
+def _occurrences(pairs: Collection[tuple[int, RecallEvent]]) -> dict[str, int]:
+    """Return the occurrence of each event, by the event's id; made where there is none."""
     wanted = {(calendar, _identity(item.platform_id)): item for calendar, item in pairs}
     found = _find_occurrences(wanted)
     missing = [
@@ -240,17 +245,16 @@ def _occurrences(pairs: Collection[tuple[int, RecallEvent]]) -> dict[tuple[int, 
         if (calendar, text) not in found
     ]
     if missing:
-        Occurrence.objects.bulk_create(missing, ignore_conflicts=True)
+        Occurrence.objects.bulk_create(missing)
         found = _find_occurrences(wanted)
-    return found
+    return {item.id: found[(calendar, _identity(item.platform_id))] for calendar, item in pairs}
 
 
-def _find_occurrences(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Occurrence]:
-    keys = list(keys)
+def _find_occurrences(keys: Collection[tuple[int, str]]) -> dict[tuple[int, str], int]:
     rows = Occurrence.objects.filter(
         calendar_id__in={calendar for calendar, _ in keys}, platform_id__in=[text for _, text in keys]
     )
-    return {(row.calendar_id, row.platform_id): row for row in rows}
+    return {(calendar, text): pk for pk, calendar, text in rows.values_list("pk", "calendar_id", "platform_id")}
 
 
 def _identity(text: str) -> str:

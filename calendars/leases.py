@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import DateTimeField, Func, Model, Q, QuerySet, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 class MachineNow(Func):
@@ -77,6 +78,15 @@ def locked(rows: QuerySet[Any]) -> list[int]:
     """
     keys = rows.model._default_manager.filter(pk__in=rows.values("pk")).order_by("pk")
     return list(keys.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+
+
+@contextmanager
+def alone(what: str) -> Iterator[None]:
+    """Be the only one in the database who is at something of this name, in a transaction; others wait."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [what])
+        yield
 
 
 def renew(model: type[Model], ids: Iterable[int], lease: Lease) -> bool:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from calendars import ingest
+from calendars import assignments, ingest
 from calendars.leases import Lease, give_back, take
 from calendars.models import Connection, ConnectionStatus, Event, Sweep, Workspace
 from calendars.providers import errors
@@ -156,7 +156,7 @@ def _next_turn(every: timedelta) -> datetime:
 
 def _calendars_are_old(workspace: Workspace) -> bool:
     """Connections' states are read less often than events: they change seldom and their list is dear."""
-    newest = clock.now() - CALENDARS_EVERY * workspace.sweep_every
+    newest = clock.now() - (CALENDARS_EVERY - 0.5) * workspace.sweep_every
     return not Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.CALENDARS, finished_at__gte=newest).exists()
 
 
@@ -182,7 +182,8 @@ def read_events(workspace: Workspace, wanted: Collection[Wanted]) -> None:
         pk__in=[one.pk for one in wanted], connection__status=ConnectionStatus.DELETED
     ).values_list("pk", flat=True)
     if settled := set(gone_before):
-        Event.objects.filter(pk__in=settled).update(read_begun_at=clock.now())
+        with assignments.storing(workspace.family):
+            Event.objects.filter(pk__in=settled).update(read_begun_at=clock.now())
         wanted = [one for one in wanted if one.pk not in settled]
     if not wanted:
         return

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.text import slugify
 
@@ -63,27 +63,34 @@ def create_batch(
         raise Refused(SAME_WORKSPACE)
     if source.region.provider != target.region.provider:
         raise Refused(OTHER_PROVIDER.format(source=source.region, target=target.region))
+    taken = Refused(NAME_TAKEN.format(slug=slug or "“”"))
     if not slug or Batch.objects.filter(slug=slug).exists():
-        raise Refused(NAME_TAKEN.format(slug=slug or "“”"))
-    with transaction.atomic():
-        _join_family(source, target)
-        order = Handover.objects.create(source=source, target=target)
-        batch = Batch.objects.create(
-            slug=slug,
-            source=source,
-            target=target,
-            handover=order,
-            created_by=actor if getattr(actor, "pk", None) else None,
-        )
-        batch.customers.set(customers)
-        AuditEntry.objects.record(
-            actor=actor,
-            action="batch.create",
-            subject=batch,
-            source=source.slug,
-            target=target.slug,
-            customers=[customer.slug for customer in customers],
-        )
+        raise taken
+    try:
+        return _create(slug, source, target, customers, actor)
+    except IntegrityError as error:  # somebody made one of this name at the same moment
+        raise taken from error
+
+
+@transaction.atomic
+def _create(slug: str, source: Workspace, target: Workspace, customers: Iterable[Customer], actor: Any) -> Batch:
+    _join_family(source, target)
+    batch = Batch.objects.create(
+        slug=slug,
+        source=source,
+        target=target,
+        handover=Handover.objects.create(source=source, target=target),
+        created_by=actor if getattr(actor, "pk", None) else None,
+    )
+    batch.customers.set(customers)
+    AuditEntry.objects.record(
+        actor=actor,
+        action="batch.create",
+        subject=batch,
+        source=source.slug,
+        target=target.slug,
+        customers=[customer.slug for customer in customers],
+    )
     return batch
 
 

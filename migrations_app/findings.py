@@ -59,6 +59,7 @@ def renew(batch: Batch, step: Step, found: Iterable[Found]) -> list[Finding]:
     return kept
 
 
-def gone(batch: Batch, code: str, *, item: Item | None = None) -> None:
-    """Note that a finding is not there any more."""
-    Finding.objects.filter(batch=batch, code=code, item=item, gone_at=None).update(gone_at=clock.now())
+def gone(batch: Batch, *codes: str, item: Item | None = None, but: Finding | None = None) -> None:
+    """Note that findings of some checks on an item are not there any more, `but` for one."""
+    there = Finding.objects.filter(batch=batch, code__in=codes, item=item, gone_at=None)
+    there.exclude(pk__in=[but.pk] if but else []).update(gone_at=clock.now())

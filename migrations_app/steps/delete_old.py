@@ -46,6 +46,7 @@ REFUSED = "Refused: the meeting of {start:%Y-%m-%d %H:%M} UTC at {url} is {verdi
 REFUSED_REMEDY = "It is looked at again by itself; if it stays, open the meeting in the ledger."
 NEAR = "Waits: a meeting of it starts at {start:%H:%M} UTC."
 NOT_LISTED = "Refused: the provider does not have the bot of {start:%Y-%m-%d %H:%M} UTC that its event names."
+REFUSALS = ("delete_refused", "not_listed")
 READING = "reading the list of bots in {workspace}"
 LOST = "The answer to the delete was lost; reading before anything else."
 LOOK_AGAIN = timedelta(minutes=1)
@@ -193,7 +194,7 @@ def _gate(item: Item, source: Connection, target: Connection) -> Outcome | None:
     for one in rows:
         if (refusal := _row_refuses(item, one, listed, numbers)) is not None:
             return refusal
-    gone(item.batch, "delete_refused", item=item)
+    gone(item.batch, *REFUSALS, item=item)
     if clock.now() - begun > GATE_AGE:
         return wait("The readings took too long; reading again.", clock.now())
     return None
@@ -259,27 +260,21 @@ def _row_refuses(item: Item, one: Loaded, listed: Sweep, numbers: Numbers) -> Ou
             verdict=row.verdict.label,
             note=f" ({row.note})" if row.note else "",
         )
-        note(
-            item.batch,
-            Step.DELETE_OLD,
-            Found("delete_refused", Severity.WARNING, sentence, REFUSED_REMEDY, item=item, assignment=one.assignment),
-        )
-        assignments.wake([one.assignment.pk])
-        return wait(sentence, now + LOOK_AGAIN)
+        return _refuse(item, one, "delete_refused", sentence)
     if one.row.start - now < numbers.near:
         return wait(NEAR.format(start=one.row.start), max(one.row.end, now + LOOK_AGAIN))
     if unlisted := coverage.not_listed(row, listed):
         sync.read_bots(item.batch.target, unlisted)  # younger than the list, or gone
         if coverage.not_listed(row, listed):
-            return _disagreement(item, one)
+            # the event names a bot that the provider does not have: the list of bots counts
+            return _refuse(item, one, "not_listed", NOT_LISTED.format(start=one.row.start))
     return None
 
 
-def _disagreement(item: Item, one: Loaded) -> Outcome:
-    """The event names a bot that the provider does not have: path B counts."""
-    sentence = NOT_LISTED.format(start=one.row.start)
-    found = Found("not_listed", Severity.WARNING, sentence, REFUSED_REMEDY, item=item, assignment=one.assignment)
-    note(item.batch, Step.DELETE_OLD, found)
+def _refuse(item: Item, one: Loaded, code: str, sentence: str) -> Outcome:
+    """Name the meeting that keeps the calendar, let it be looked at, and come again."""
+    found = Found(code, Severity.WARNING, sentence, REFUSED_REMEDY, item=item, assignment=one.assignment)
+    gone(item.batch, *REFUSALS, item=item, but=note(item.batch, Step.DELETE_OLD, found))
     assignments.wake([one.assignment.pk])
     return wait(sentence, clock.now() + LOOK_AGAIN)
 

@@ -111,7 +111,9 @@ def _match(source: Connection, target: Connection) -> tuple[list[tuple[Event, Ev
     """
     now = clock.now()
     window = {"end__gt": now, "start__lt": now + sync.AHEAD - timedelta(hours=1)}
-    ours = list(Event.objects.filter(connection=source, is_deleted=False, **window).select_related("occurrence"))
+    ours = list(
+        Event.objects.filter(connection=source, is_deleted=False, **window).select_related("occurrence", "workspace")
+    )
     theirs = list(Event.objects.filter(connection=target, **window).select_related("occurrence"))
     by_occurrence = {event.occurrence_id: event for event in theirs}
     pairs = [(event, by_occurrence[event.occurrence_id]) for event in ours if event.occurrence_id in by_occurrence]
@@ -136,10 +138,11 @@ def _match(source: Connection, target: Connection) -> tuple[list[tuple[Event, Ev
 def _join_occurrences(ours: Event, theirs: Event) -> None:
     """Let a target's event be a copy of the source's occurrence."""
     orphan = theirs.occurrence_id
-    Event.objects.filter(pk=theirs.pk).update(occurrence=ours.occurrence)
-    theirs.occurrence = ours.occurrence
-    if not Event.objects.filter(occurrence=orphan).exists():
-        Occurrence.objects.filter(pk=orphan).delete()
+    with assignments.storing(ours.workspace.family):
+        Event.objects.filter(pk=theirs.pk).update(occurrence=ours.occurrence)
+        theirs.occurrence = ours.occurrence
+        if not Event.objects.filter(occurrence=orphan).exists():
+            Occurrence.objects.filter(pk=orphan).delete()
     if ours.occurrence.assignment_id:
         assignments.wake([ours.occurrence.assignment_id])
 

@@ -8,17 +8,21 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from calendars.providers import limits
 from calendars.providers.connect import use_transport
+from calendars.providers.http import Http
 from recallops import clock
 from tests.harness import quick
 
 
 @pytest.fixture(autouse=True)
-def clock_and_door() -> Iterator[None]:
-    """Give the next test the wall's time and the real way out again."""
+def clock_and_door(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Send again at once what is sent again; give the next test the wall's time and the real way out."""
+    monkeypatch.setitem(Http.__init__.__kwdefaults__, "sleep", lambda seconds: None)
     yield
     clock.install(clock.WallClock())
     use_transport(None)
+    limits.close()
 
 
 @pytest.fixture(scope="session")
