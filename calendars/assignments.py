@@ -254,16 +254,24 @@ def _wake(rows: QuerySet[Assignment]) -> None:
         Assignment.objects.filter(pk__in=mine, over=False).update(version=F("version") + 1, due_at=clock.now())
 
 
-def touch_connection(connection: Connection) -> None:
-    """Wake the coming assignments of a calendar whose connection changed; the other side's view may count now."""
+def touch_connections(connections: Collection[Connection]) -> None:
+    """Wake the coming assignments of calendars whose connections changed; the other side's view may count now.
+
+    The connections are of one workspace. All of their assignments are locked at once, as everywhere in one order.
+    """
+    if not connections:
+        return
     now = clock.now()
+    here = next(iter(connections)).workspace
+    calendars = {connection.calendar_id for connection in connections}
     by_workspace: dict[Workspace, list[Event]] = {}
-    _wake(Assignment.objects.filter(occurrences__calendar=connection.calendar_id, end__gt=now))
-    elsewhere = Event.objects.filter(connection__calendar=connection.calendar_id, end__gt=now, is_deleted=False)
-    for event in elsewhere.exclude(workspace=connection.workspace_id).select_related("workspace"):
-        by_workspace.setdefault(event.workspace, []).append(event)
-    for workspace, events in by_workspace.items():
-        join(events, workspace=workspace)
+    with storing(here.family):
+        _wake(Assignment.objects.filter(occurrences__calendar__in=calendars, end__gt=now))
+        elsewhere = Event.objects.filter(connection__calendar__in=calendars, end__gt=now, is_deleted=False)
+        for event in elsewhere.exclude(workspace=here).select_related("workspace"):
+            by_workspace.setdefault(event.workspace, []).append(event)
+        for workspace, events in by_workspace.items():
+            join(events, workspace=workspace)
 
 
 def touch_handover(handover: Handover) -> None:

@@ -63,6 +63,7 @@ def calendars(workspace: Workspace, items: Sequence[RecallCalendar], *, begun_at
             .filter(workspace=workspace, remote_id__in=[item.id for item in items])
             .order_by("pk")
         }
+        changed: list[Connection] = []
         for item in items:
             connection = known.get(item.id)
             if connection is None:
@@ -71,11 +72,14 @@ def calendars(workspace: Workspace, items: Sequence[RecallCalendar], *, begun_at
                 )
             elif connection.read_begun_at and connection.read_begun_at > begun_at:
                 continue
+            before = connection.status
             _store_connection(connection, item, begun_at)
+            if before and before != connection.status:
+                changed.append(connection)
+        assignments.touch_connections(changed)
 
 
 def _store_connection(connection: Connection, item: RecallCalendar, begun_at: datetime) -> None:
-    before = connection.status
     fields: dict[str, Any] = {
         "status": item.status[:24],
         "platform_email": storable(item.platform_email or "")[:320],
@@ -98,8 +102,6 @@ def _store_connection(connection: Connection, item: RecallCalendar, begun_at: da
         connection.save(force_insert=True)
     else:
         connection.save(update_fields=list(fields))
-    if before and before != connection.status:
-        assignments.touch_connection(connection)
 
 
 def status_changes(item: RecallCalendar) -> list[dict[str, Any]]:
@@ -143,7 +145,7 @@ def connection_gone(connection: Connection) -> None:
         )
         Event.objects.filter(connection=connection).update(is_deleted=True, bots=[], digest="", read_begun_at=now)
         connection.status = ConnectionStatus.DELETED
-        assignments.touch_connection(connection)
+        assignments.touch_connections([connection])
 
 
 # -- events

@@ -73,7 +73,7 @@ def run(item: Item) -> Outcome:
         return not_yet
     if not source.closing:
         Connection.objects.filter(pk=source.pk).update(closing=True)
-        assignments.touch_connection(source)
+        assignments.touch_connections([source])
         source.closing = True
     if (refusal := _gate(item, source, target)) is not None:
         return refusal

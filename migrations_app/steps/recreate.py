@@ -12,7 +12,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from calendars import ingest
+from calendars import assignments, ingest
 from calendars.models import Connection, Event, IdMapping, Intent, OAuthClient
 from calendars.providers import errors
 from calendars.providers.connect import client_for
@@ -148,21 +148,23 @@ def _create(item: Item, connection: Connection) -> Outcome:
 
 
 def _store(item: Item, connection: Connection, made: RecallCalendar, *, begun_at: datetime) -> Connection:
-    stored, _ = Connection.objects.get_or_create(
-        workspace=item.batch.target,
-        remote_id=made.id,
-        defaults={
-            "calendar": connection.calendar,
-            "status": made.status[:24],
-            "oauth_email": made.oauth_email or "",
-            "oauth_client_id": made.oauth_client_id or "",
-            "has_token": bool(made.oauth_refresh_token),
-            "has_secret": bool(made.oauth_client_secret),
-            "metadata": made.metadata,
-            "status_changes": ingest.status_changes(made),
-            "read_begun_at": begun_at,
-        },
-    )
+    defaults = {
+        "calendar": connection.calendar,
+        "status": made.status[:24],
+        "oauth_email": made.oauth_email or "",
+        "oauth_client_id": made.oauth_client_id or "",
+        "has_token": bool(made.oauth_refresh_token),
+        "has_secret": bool(made.oauth_client_secret),
+        "metadata": made.metadata,
+        "status_changes": ingest.status_changes(made),
+        "read_begun_at": begun_at,
+    }
+    target = item.batch.target
+    with assignments.storing(target.family):  # a list that shows it may be read at this moment
+        stored, _ = Connection.objects.get_or_create(workspace=target, remote_id=made.id, defaults=defaults)
+        if stored.calendar_id != connection.calendar_id:  # read before the provider knew its address
+            Connection.objects.filter(pk=stored.pk).update(calendar=connection.calendar)
+            stored.calendar = connection.calendar
     return stored
 
 

@@ -46,7 +46,7 @@ class Options:
     events: int = 4000
     seed: int = 1
     hours: float = 6.0  # for how long the world changes
-    speed: float = 6.0  # domain seconds in one second of the wall, while there is work
+    speed: float = 10.0  # domain seconds in one second of the wall, while there is work
     ics: tuple[str, ...] = ()
     ics_link: str = "missing"
 

@@ -42,7 +42,7 @@ SLUGS = {SOURCE: "us", TARGET: "eu"}
 NAMES = {SOURCE: "Acme US", TARGET: "Acme EU"}
 INSIDE = "main"  # the workspace's name inside the sandbox
 FIRST_HOUR = timedelta(hours=5, minutes=30)
-SWEEP_EVERY = timedelta(minutes=15)  # every stop of the clock costs a moment; nothing here needs it more often
+SWEEP_EVERY = timedelta(minutes=30)  # every stop of the clock costs a moment; nothing here needs it more often
 
 
 def coming_monday(now: datetime) -> datetime:
