@@ -12,9 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from tests.conftest import ROOT, child_environment
+from recallops.clock import ManualClock
+from recallops.sandbox.world import World
+from tests.conftest import ROOT, child_environment, manage
+from tests.harness import START
+from tests.secret_places import secrets_of, tables_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -82,14 +87,39 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     assert found.left() == []
 
 
-def test_a_small_demo_ends_with_the_proof_and_repeats_it(terminal: Terminal) -> None:
+def test_a_small_demo_ends_with_the_proof_repeats_it_and_keeps_its_secrets(terminal: Terminal) -> None:
     assert terminal.run(*SMALL) == 0, "\n".join(terminal.said)
     assert set(terminal.said) >= PLAIN
     assert terminal.left() == []
+    said = "\n".join(terminal.said)
     began = time.monotonic()
     assert terminal.run(*SMALL) == 0
     assert set(terminal.said) >= PLAIN
     assert time.monotonic() - began < 20
+
+    secrets = secrets_of(World.load(terminal.data / "demo" / "world.pickle", ManualClock(START)))
+    assert len(secrets) > 10
+    places = {"the terminal": said, **files_of(terminal.data / "demo"), **database_of(terminal.data / "demo")}
+    assert {name for name, text in places.items() if any(secret in text for secret in secrets)} == set()
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """Return what stands in the demo's files, but for its own secrets and the provider's world."""
+    files = [file for file in folder.rglob("*") if file.is_file() and "postgres" not in file.parts]
+    own = {"secrets.json", "world.pickle"}
+    found = {file.name: file.read_text(errors="replace") for file in files if file.name not in own}
+    assert {"workers.log", "web.log", "sandbox.log", "proof.json"} <= set(found)
+    return found
+
+
+def database_of(folder: Path) -> dict[str, str]:
+    """Return what stands in each table of the demo's database."""
+    assert manage("database", "start", RECALLOPS_DATA_DIR=str(folder)).returncode == 0
+    try:
+        with psycopg.connect(manage("database", "uri", RECALLOPS_DATA_DIR=str(folder)).stdout.strip()) as database:
+            return tables_of(database)
+    finally:
+        manage("database", "stop", RECALLOPS_DATA_DIR=str(folder))
 
 
 def test_a_demo_that_was_killed_leaves_nothing_and_goes_on_when_it_is_called_again(terminal: Terminal) -> None:
