@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 import httpx
+import pytest
 from django.apps import apps
 from django.db import connection
 
@@ -36,6 +37,7 @@ from calendars.models import (
 )
 from calendars.providers import limits
 from calendars.providers.connect import use_transport
+from calendars.providers.http import Http
 from migrations_app import control
 from migrations_app import tasks as batch_tasks
 from migrations_app.itineraries import Step
@@ -502,3 +504,13 @@ def quick(**options: Any) -> Move:
         "cut": timedelta(hours=2),
     }
     return Move(**{**spans, **options})
+
+
+@pytest.fixture(autouse=True)
+def clock_and_door(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Send again at once what is sent again; give the next test the wall's time and the real way out."""
+    monkeypatch.setitem(Http.__init__.__kwdefaults__, "sleep", lambda seconds: None)
+    yield
+    clock.install(clock.WallClock())
+    use_transport(None)
+    limits.close()
