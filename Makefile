@@ -9,8 +9,9 @@ RUN := $(VENV)/bin/python
 ARGS ?=
 EXIT ?=
 ICS ?=
-# The tests have a server and files of their own beside those of a demo that runs.
+# The tests have a server and files of their own beside those of a demo that runs. Nobody keeps what is in it.
 TEST_DATA := $(CURDIR)/var/test
+TEST_OPTIONS := fsync=off,full_page_writes=off
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +26,7 @@ clean-demo: ## Stop what the demo started and remove its data.
 
 test: ## Run the test suite. ARGS="...": arguments for pytest.
 	@.ci/environment dev
-	@export RECALLOPS_DATA_DIR="$(TEST_DATA)"; result=0; \
+	@export RECALLOPS_DATA_DIR="$(TEST_DATA)" EMBEDDED_POSTGRES_OPTIONS="$(TEST_OPTIONS)"; result=0; \
 		$(RUN) -m pytest $(ARGS) || result=$$?; \
 		test -n "$$DATABASE_URL" || $(RUN) manage.py database stop; \
 		exit $$result
