@@ -42,6 +42,7 @@ SLUGS = {SOURCE: "us", TARGET: "eu"}
 NAMES = {SOURCE: "Acme US", TARGET: "Acme EU"}
 INSIDE = "main"  # the workspace's name inside the sandbox
 FIRST_HOUR = timedelta(hours=5, minutes=30)
+SOAK = timedelta(hours=12)  # half of what a batch has by itself: the demo's day is short
 SWEEP_EVERY = timedelta(minutes=30)  # every stop of the clock costs a moment; nothing here needs it more often
 
 
@@ -122,6 +123,7 @@ def make_batch(user: str) -> Batch:
     staff = get_user_model().objects.get(username=user)
     source, target = (Workspace.objects.select_related("region").get(slug=SLUGS[code]) for code in (SOURCE, TARGET))
     batch = control.create_batch(slug=BATCH, source=source, target=target, actor=staff)
+    Batch.objects.filter(pk=batch.pk).update(soak=SOAK)
     control.set_goal(batch, Step.CLEAN_UP, actor=staff, confirm=batch.slug)
     return batch
 
