@@ -289,6 +289,7 @@ def _items(batch: Batch, counts: _Counts) -> dict[str, Any]:
         "checklist_url": items_url(batch, kind=Item.Kind.CHECKLIST),
         "retriable": retriable,
         "stopped": batch.status == BatchStatus.STOPPED,
+        "closed": batch.status == BatchStatus.CLOSED,
     }
 
 

@@ -374,3 +374,9 @@ def test_a_cut_line_is_proposed_from_the_meetings_that_are_known(driver: Client)
     make.make_assignment(batch.source, calendars=(connection.calendar,), start=clock.now() + timedelta(hours=5))
     page = text_of(driver, reverse("admin:migrations_app_batch_cut_lines", args=[batch.pk]))
     assert 'form="cut-form" formnovalidate name="at" value="2026-11-23 12:' in page
+
+
+def test_a_closed_batch_offers_no_retry(driver: Client) -> None:
+    batch = make.make_batch(status=BatchStatus.CLOSED, closed_at=make.NOON)
+    make.make_item(batch, status=ItemStatus.USER)
+    assert 'id="go-retry"' not in text_of(driver, page_of(batch))
