@@ -157,6 +157,7 @@ def read_everything(page: Page) -> None:
 
     page.goto(home)
     page.locator("#h-coverage a").click()
+    said(page, ".ro-count", "assignments")
     assert page.locator("#result_list tbody tr").count() > CALENDARS
     assert page.locator("#result_list .ro-danger").count() == 0
 
