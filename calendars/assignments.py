@@ -151,10 +151,13 @@ def _join(joining: list[tuple[Occurrence, Event, Assignment]], touched: set[int]
     }
     touched |= {row.pk for row in stored.values()}
     locked(Assignment.objects.filter(pk__in=touched))
+    longer: dict[int, Assignment] = {}
     for occurrence, event, shown in joining:
         occurrence.assignment = stored[(shown.family, shown.identity)]
         if event.end > occurrence.assignment.end:
-            Assignment.objects.filter(pk=occurrence.assignment.pk, end__lt=event.end).update(end=event.end)
+            occurrence.assignment.end = event.end
+            longer[occurrence.assignment.pk] = occurrence.assignment
+    Assignment.objects.bulk_update(longer.values(), ["end"])
     Occurrence.objects.bulk_update([occurrence for occurrence, _, _ in joining], ["assignment"])
     # a meeting that comes back to a time it had left finds its old assignment
     mine = Assignment.objects.filter(pk__in=[row.pk for row in stored.values()])

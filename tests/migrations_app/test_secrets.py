@@ -20,7 +20,7 @@ from tests.secret_places import secrets_of, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-UNUSABLE = ("html", "truncated", "status")  # an answer of each kind at every endpoint: errors speak too
+UNUSABLE = ("html", "truncated", "status")  # answers of each kind on the way: errors speak, too
 
 
 @pytest.fixture

@@ -332,18 +332,11 @@ def all_together(move: Any) -> bool:
 # -- the process dies
 
 
-def test_a_process_that_dies_before_every_call_loses_and_doubles_nothing(undisturbed: dict[str, Any]) -> None:
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_process_that_dies_at_every_call_loses_and_doubles_nothing(when: str, undisturbed: dict[str, Any]) -> None:
     move = quick()
     move.allow(Step.CLEAN_UP)
-    assert move.run_with_crashes(before=_first_of_its_kind()) > 40
-    assert move.end_state() == undisturbed
-    move.assert_proven()
-
-
-def test_a_process_that_dies_after_every_call_loses_and_doubles_nothing(undisturbed: dict[str, Any]) -> None:
-    move = quick()
-    move.allow(Step.CLEAN_UP)
-    assert move.run_with_crashes(after=_first_of_its_kind()) > 40
+    assert move.run_with_crashes(**{when: _first_of_its_kind()}) > 40
     assert move.end_state() == undisturbed
     move.assert_proven()
 
