@@ -229,29 +229,34 @@ SLOW = {recreating: CREATE_CALENDAR, adding: ADD_BOT, removing: REMOVE_BOT}
 
 
 def interrupted() -> bool:
-    """Somebody is, or was when it was killed, in the middle of a write."""
+    """Somebody is in the middle of a write."""
     return any(moment() for moment in SLOW)
 
 
-# -- trouble: what happens then
+# -- trouble: what happens then; False: the moment was over before it could
 
 
-def kill_the_busy(theatre: Theatre) -> None:
+def kill_the_busy(theatre: Theatre) -> bool:
     """SIGKILL the workers that talk with the provider: what they hold is left as it was."""
-    busy = theatre.busy()
-    assert busy, "nobody is connected with the provider"
-    for pid in busy:
-        os.kill(pid, signal.SIGKILL)
-    assert interrupted(), "it was over before the kill"
+    return _killed_in_the_middle(os.kill, theatre.busy())
 
 
-def kill_the_cluster(theatre: Theatre) -> None:
+def kill_the_cluster(theatre: Theatre) -> bool:
     """SIGKILL the whole process group of the cluster."""
-    os.killpg(theatre.cluster(), signal.SIGKILL)
-    assert interrupted(), "it was over before the kill"
+    return _killed_in_the_middle(os.killpg, [theatre.cluster()])
 
 
-def restart_the_database(theatre: Theatre) -> None:
+def _killed_in_the_middle(send: Callable[[int, int], None], targets: list[int]) -> bool:
+    """Let everybody stand still, look whether they are in the middle of a write, and kill them if so."""
+    for target in targets:
+        send(target, signal.SIGSTOP)
+    struck = bool(targets) and interrupted()
+    for target in targets:
+        send(target, signal.SIGKILL if struck else signal.SIGCONT)
+    return struck
+
+
+def restart_the_database(theatre: Theatre) -> bool:
     """Stop the server under everybody's hands, and start it again once that was noticed."""
     assert theatre.postgres is not None
     connection.close()
@@ -260,15 +265,17 @@ def restart_the_database(theatre: Theatre) -> None:
     assert server.stop(theatre.postgres)
     until(lambda: log.read_text().count(NOTICED) > before)
     server.start(theatre.postgres)
+    return True
 
 
-def interrupt(theatre: Theatre) -> None:
+def interrupt(theatre: Theatre) -> bool:
     """Press Ctrl-C in the workers' terminal, and start them again."""
     workers = theatre.running.pop("workers")
     os.killpg(workers.process.pid, signal.SIGINT)
     assert workers.process.wait(GRACE) == 0
     assert not theatre.busy()
     theatre.start_workers()
+    return True
 
 
 # -- the play
@@ -288,13 +295,12 @@ def open_intents() -> set[int]:
     return set(Intent.objects.filter(state__in=Intent.OPEN).values_list("pk", flat=True))
 
 
-def play(theatre: Theatre, *script: tuple[Callable[[], bool], Callable[[Theatre], None]]) -> None:
+def play(theatre: Theatre, *script: tuple[Callable[[], bool], Callable[[Theatre], bool]]) -> None:
     """Play the batch to its end, with trouble at each of the moments; each time work resumes soon."""
     slow = {moment: theatre.slow_down(SLOW[moment]) for moment, _ in script}
     theatre.start_workers()
     for moment, trouble in script:
-        theatre.conduct(moment)
-        trouble(theatre)
+        theatre.conduct(lambda moment=moment, trouble=trouble: moment() and trouble(theatre))  # type: ignore[misc]
         left_at, left = machine_now(), open_intents()
         theatre.speed_up(slow[moment])
         age_the_doorbells()
