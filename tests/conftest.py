@@ -25,6 +25,13 @@ ROOT = Path(__file__).resolve().parent.parent
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with processes of their own run one after the other, beside all others (`pytest -n 2 --dist loadgroup`)."""
+    for item in items:
+        if item.get_closest_marker("processes"):
+            item.add_marker(pytest.mark.xdist_group("processes"))
+
+
 class Address:
     """Where the test database's server is, and the names of databases on it."""
 
