@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with processes of their own run one after the other, beside all others (`pytest -n 2 --dist loadgroup`)."""
     for item in items:
