@@ -14,8 +14,10 @@ from calendars.models.calendar import (
 )
 from calendars.models.driver import Driver
 from calendars.models.event import Event, Occurrence, Sweep
+from calendars.models.policy import BotProfile, RecordingChoice, RecordingPolicy, Which
 from calendars.models.record import AuditEntry, IdMapping
 from calendars.models.region import EndpointLimit, Provider, Region
+from calendars.models.webhook import Delivery, WebhookEndpoint, WebhookRefusal, WebhookSecret
 from calendars.models.workspace import ApiKey, DedupScheme, OAuthClient, RateBudget, Scheduler, Workspace
 
 __all__ = [
@@ -23,12 +25,14 @@ __all__ = [
     "Assignment",
     "AuditEntry",
     "Bot",
+    "BotProfile",
     "Calendar",
     "Connection",
     "ConnectionStatus",
     "Customer",
     "CustomerDomain",
     "DedupScheme",
+    "Delivery",
     "Driver",
     "EndpointLimit",
     "Event",
@@ -40,9 +44,15 @@ __all__ = [
     "Platform",
     "Provider",
     "RateBudget",
+    "RecordingChoice",
+    "RecordingPolicy",
     "Region",
     "Scheduler",
     "Sweep",
     "Verdict",
+    "WebhookEndpoint",
+    "WebhookRefusal",
+    "WebhookSecret",
+    "Which",
     "Workspace",
 ]

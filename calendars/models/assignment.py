@@ -46,6 +46,9 @@ class Assignment(models.Model):
     flipped_at = models.DateTimeField(null=True)
     keys = models.JSONField(default=dict, help_text="Deduplication key by workspace id, sent to the letter.")
     bot_config = EncryptedJSONField(null=True, help_text="Of the bot first found; new bots get it.")
+    config_digest = models.CharField(
+        max_length=32, blank=True, help_text="Of the configuration that its bot was last given by a bot profile."
+    )
 
     # Progress.
     verdict = models.CharField(max_length=16, choices=Verdict, default=Verdict.STALE)
@@ -80,6 +83,7 @@ class Bot(models.Model):
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="bots")
     remote_id = models.CharField(max_length=80)
     status = models.CharField(max_length=60, default="ready")
+    status_at = models.DateTimeField(null=True, help_text="The provider's time of this status, when a webhook told.")
     terminal = models.BooleanField(default=False, help_text="Over, or gone at the provider.")
     attended = models.BooleanField(default=False, help_text="It was in the call.")
     join_at = models.DateTimeField(null=True)

@@ -95,11 +95,17 @@ class Calendar(models.Model):
     platform = models.CharField(max_length=24, choices=Platform)
     email = models.CharField(max_length=320, help_text="Lower case; empty addresses are replaced by the remote id.")
     handover = models.ForeignKey(Handover, null=True, blank=True, on_delete=models.SET_NULL, related_name="calendars")
+    judge_at = models.DateTimeField(
+        null=True, editable=False, help_text="Its events want to be judged anew: a policy or a choice changed."
+    )
 
     class Meta:
         ordering = ["email"]
         constraints = [
             models.UniqueConstraint(fields=["family", "platform", "email"], name="calendar_once_per_family"),
+        ]
+        indexes = [
+            models.Index(fields=["judge_at"], condition=Q(judge_at__isnull=False), name="calendar_to_judge"),
         ]
 
     def __str__(self) -> str:
@@ -137,6 +143,7 @@ class Connection(models.Model):
     closing = models.BooleanField(default=False)
     read_begun_at = models.DateTimeField(null=True, help_text="When the read that gave this row began.")
     changed_at = models.DateTimeField(null=True, help_text="When a sign of a newer state came in.")
+    events_changed_at = models.DateTimeField(null=True, help_text="When a sign of newer events came in.")
     deleted_at = models.DateTimeField(null=True)
 
     objects = ConnectionQuerySet.as_manager()

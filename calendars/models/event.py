@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
@@ -18,7 +19,7 @@ class Occurrence(models.Model):
     calendar = models.ForeignKey(Calendar, on_delete=models.CASCADE, related_name="occurrences")
     platform_id = models.CharField(max_length=1024)
     ical_uid = models.CharField(max_length=1024, blank=True)
-    wanted = models.BooleanField(default=False, help_text="As found: a bot was scheduled for it in the source.")
+    wanted = models.BooleanField(default=False, help_text="A bot shall attend it.")
     reason = models.CharField(max_length=200, blank=True)
     scope = models.CharField(max_length=2000, blank=True, help_text="Whom its bot is shared with.")
     assignment = models.ForeignKey(
@@ -60,6 +61,7 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["workspace", "start"], name="event_by_start"),
             models.Index(fields=["connection", "start"], name="event_by_connection"),
+            GinIndex(fields=["bots"], opclasses=["jsonb_path_ops"], name="event_by_bots"),
         ]
 
     def __str__(self) -> str:

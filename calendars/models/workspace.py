@@ -62,7 +62,27 @@ class Workspace(models.Model):
         default=timedelta(0), editable=False, help_text="Largest difference seen to the provider's clock."
     )
 
+    # Scheduling without a batch.
+    always_on = models.BooleanField(
+        "always scheduled", default=False, help_text="Read and scheduled also when no batch needs it."
+    )
+    bot_profile = models.ForeignKey(
+        "calendars.BotProfile",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="workspaces",
+        help_text="For bots that no recording policy gives one.",
+    )
+    webhook_gather = models.DurationField(
+        default=timedelta(minutes=1), help_text="Webhooks cause at most one reading of changes in this time."
+    )
+    full_every = models.DurationField(
+        default=timedelta(hours=24), help_text="How often everything is read, whatever webhooks and changes say."
+    )
+
     # Progress of the periodic incremental read; written by calendars/sync.py alone.
+    full_read_at = models.DateTimeField(null=True, editable=False)
     watched = models.BooleanField(
         default=False, editable=False, help_text="Read again and again: a batch or its own scheduler needs it."
     )
