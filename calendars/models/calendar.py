@@ -144,6 +144,7 @@ class Connection(models.Model):
     read_begun_at = models.DateTimeField(null=True, help_text="When the read that gave this row began.")
     changed_at = models.DateTimeField(null=True, help_text="When a sign of a newer state came in.")
     events_changed_at = models.DateTimeField(null=True, help_text="When a sign of newer events came in.")
+    events_read_at = models.DateTimeField(null=True, help_text="When the first reading of all its events began.")
     deleted_at = models.DateTimeField(null=True)
 
     objects = ConnectionQuerySet.as_manager()

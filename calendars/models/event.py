@@ -83,6 +83,7 @@ class Sweep(models.Model):
         CALENDARS = "calendars", "calendars"
         EVENTS = "events", "all events of the window"
         CHANGES = "changes", "events changed since the last sweep"
+        NEWS = "news", "events that webhooks spoke of"
         BOTS = "bots", "scheduled bots"
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="sweeps")

@@ -83,6 +83,7 @@ class Workspace(models.Model):
 
     # Progress of the periodic incremental read; written by calendars/sync.py alone.
     full_read_at = models.DateTimeField(null=True, editable=False)
+    swept_at = models.DateTimeField(null=True, editable=False, help_text="When the last reading of changes began.")
     watched = models.BooleanField(
         default=False, editable=False, help_text="Read again and again: a batch or its own scheduler needs it."
     )
