@@ -12,6 +12,8 @@ ICS ?=
 # The tests have a server and files of their own beside those of a demo that runs. Nobody keeps what is in it.
 TEST_DATA := $(CURDIR)/var/test
 TEST_OPTIONS := fsync=off,full_page_writes=off
+# Tests with processes of their own, one after the other, and beside them all others.
+TEST_SPREAD := -n 2 --dist loadgroup
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +29,7 @@ clean-demo: ## Stop what the demo started and remove its data.
 test: ## Run the test suite. ARGS="...": arguments for pytest.
 	@.ci/environment dev
 	@export RECALLOPS_DATA_DIR="$(TEST_DATA)" EMBEDDED_POSTGRES_OPTIONS="$(TEST_OPTIONS)"; result=0; \
-		$(RUN) -m pytest $(ARGS) || result=$$?; \
+		$(RUN) -m pytest $(TEST_SPREAD) $(ARGS) || result=$$?; \
 		test -n "$$DATABASE_URL" || $(RUN) manage.py database stop; \
 		exit $$result
 
