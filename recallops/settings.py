@@ -57,6 +57,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "recallops.webhook_door.WebhookDoor",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -133,6 +134,8 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEVELOPMENT
 if env.flag("BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
+# A larger webhook is refused unread. Those of the catalogue have a few kB; senders are advised to stay below 20.
+WEBHOOK_MAX_BYTES = env.whole("WEBHOOK_MAX_BYTES", default=1024 * 1024, least=1024)
 
 # Time. The wall's, except in a demo or a rehearsal.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from recallops import health
@@ -12,4 +12,5 @@ urlpatterns = [
     *health.urlpatterns,
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("webhooks/", include("calendars.webhooks.urls")),
 ]

@@ -1,0 +1,51 @@
+"""The short way in for webhooks.
+
+They come in bursts and prove themselves by their signature: sessions, logins, messages and CSRF tokens would cost more
+than the work itself and mean nothing for them. So what is below /webhooks/ is answered here, before those middlewares.
+Nothing of such a request is logged, since the address holds a token and an error's text may quote the body: answers
+below 500 are counted in rows, and of an error its kind and place are said.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+
+from django.core.signals import got_request_exception
+from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, resolve
+
+PREFIX = "/webhooks/"
+logger = logging.getLogger("recallops.webhooks")
+
+
+def kind_and_place(error: Exception) -> str:
+    """Return what kind of error it is and where it came from, without its text."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return " < ".join([type(error).__name__, *(f"{one.name}:{one.lineno}" for one in reversed(frames))])
+
+
+class WebhookDoor:
+    """Answers webhooks by their view, and lets everything else go on. Its place is after SecurityMiddleware."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, or pass on."""
+        if not request.path_info.startswith(PREFIX):
+            return self.get_response(request)
+        try:
+            match = resolve(request.path_info)
+            response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+        except Resolver404:
+            response = HttpResponse(status=404)
+        except Exception as error:
+            got_request_exception.send(sender=type(self), request=request)
+            logger.error("a webhook was answered 500: %s", kind_and_place(error))
+            response = HttpResponse(status=500)
+        if hasattr(response, "render"):
+            response = response.render()
+        response._has_been_logged = True  # type: ignore[attr-defined]
+        return response
