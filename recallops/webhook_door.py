@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 PREFIX = "/webhooks/"
 logger = logging.getLogger("recallops.webhooks")
@@ -24,6 +28,20 @@ def kind_and_place(error: Exception) -> str:
     """Return what kind of error it is and where it came from, without its text."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     return " < ".join([type(error).__name__, *(f"{one.name}:{one.lineno}" for one in reversed(frames))])
+
+
+def without_content_type(application: WSGIApplication) -> WSGIApplication:
+    """Wrap an application: webhooks lose their Content-Type, which means nothing here, before Django looks at it.
+
+    A charset that does not exist breaks Django's request object before any middleware runs, and would be a 500.
+    """
+
+    def inner(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("PATH_INFO", "").startswith(PREFIX):
+            environ["CONTENT_TYPE"] = "application/octet-stream"
+        return application(environ, start_response)
+
+    return inner
 
 
 class WebhookDoor:

@@ -6,6 +6,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recallops.settings")
+from recallops.webhook_door import without_content_type
 
-application = get_wsgi_application()
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recallops.settings")
+application = without_content_type(get_wsgi_application())

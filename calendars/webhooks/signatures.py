@@ -12,6 +12,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -203,11 +204,12 @@ def _rewritten(body: bytes) -> Iterator[bytes]:
         value = json.loads(body)
     except (ValueError, RecursionError):
         return
+    orders = [(value, False), (value, True)]
+    if isinstance(value, dict) and "event" in value:  # as the vendor writes it, where something sorted the names
+        orders.append(({"event": value["event"], **value}, False))
     for separators in _LAYOUTS:
         for ascii_only in (True, False):
-            for ordered in (False, True):
-                try:
-                    text = json.dumps(value, separators=separators, ensure_ascii=ascii_only, sort_keys=ordered)
+            for ordered, by_name in orders:
+                with suppress(ValueError, RecursionError):
+                    text = json.dumps(ordered, separators=separators, ensure_ascii=ascii_only, sort_keys=by_name)
                     yield text.encode()
-                except (ValueError, RecursionError):
-                    continue
