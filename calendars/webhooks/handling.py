@@ -62,12 +62,12 @@ def handle(deliveries: Sequence[Delivery]) -> None:
 
 
 def _events_changed(workspace: Workspace, reads: Sequence[Read]) -> None:
-    since: dict[str, datetime | None] = {}
+    newest: dict[str, datetime | None] = {}  # an old word beside a new one must not hide it; no time at all is news
     for read in reads:
         calendar, told = read.told.calendar_id, read.told.last_updated_ts
-        before = since.get(calendar, told)
-        since[calendar] = min(before, told) if before and told else None
-    sync.events_changed(workspace, since, heard_at=_heard_at(reads))
+        before = newest.get(calendar, told)
+        newest[calendar] = max(before, told) if before and told else None
+    sync.events_changed(workspace, newest, heard_at=_heard_at(reads))
 
 
 def _calendars_changed(workspace: Workspace, reads: Sequence[Read]) -> None:

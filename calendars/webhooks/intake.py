@@ -91,12 +91,13 @@ def _own_secrets(endpoint: WebhookEndpoint) -> QuerySet[WebhookSecret]:
 
 def _candidates(endpoint: WebhookEndpoint) -> Sequence[Candidate]:
     """Return secrets that do not open the endpoint, the most likely ones first: its own, then its family's."""
+    family = Workspace.objects.values_list("family", flat=True).get(pk=endpoint.workspace_id)
     here = Q(workspace_id=endpoint.workspace_id)
-    family = Workspace.objects.filter(pk=endpoint.workspace_id).values("family")
     rows = (
-        WebhookSecret.objects.exclude(here & Q(enabled=True) & (Q(endpoint=None) | Q(endpoint=endpoint)))
-        .annotate(near=Case(When(here, then=Value(0)), When(workspace__family__in=family, then=Value(1)), default=2))
+        WebhookSecret.objects.filter(~here | Q(enabled=False) | (Q(endpoint__isnull=False) & ~Q(endpoint=endpoint)))
+        .annotate(near=Case(When(here, then=Value(0)), When(workspace__family=family, then=Value(1)), default=2))
         .select_related("workspace__region", "endpoint")
+        .only("secret", "label", "fingerprint", "workspace__slug", "workspace__region__code", "endpoint__label")
         .order_by("near", "-enabled", "-pk")[: signatures.MOST_CANDIDATES]
     )
     return [_candidate(row, endpoint) for row in rows]
