@@ -98,6 +98,16 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Webhooks",
+                "collapsible": True,
+                "items": [
+                    _link("Endpoints", "webhook", "calendars", "webhookendpoint"),
+                    _link("Secrets", "password", "calendars", "webhooksecret"),
+                    _link("Deliveries", "inbox", "calendars", "delivery"),
+                    _link("Refusals", "block", "calendars", "webhookrefusal"),
+                ],
+            },
+            {
                 "title": "Records",
                 "collapsible": True,
                 "items": [

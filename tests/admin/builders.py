@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from calendars.models import (
     ConnectionStatus,
     Customer,
     CustomerDomain,
+    Delivery,
     Event,
     IdMapping,
     Intent,
@@ -26,6 +28,9 @@ from calendars.models import (
     RateBudget,
     Region,
     Verdict,
+    WebhookEndpoint,
+    WebhookRefusal,
+    WebhookSecret,
     Workspace,
 )
 from migrations_app import control
@@ -187,6 +192,34 @@ def make_mapping(source: Workspace, target: Workspace, **fields: Any) -> IdMappi
         "target_remote_id": f"new-{number}",
     }
     return IdMapping.objects.create(source=source, target=target, **{**defaults, **fields})
+
+
+def make_endpoint(workspace: Workspace, **fields: Any) -> WebhookEndpoint:
+    return WebhookEndpoint.objects.create(workspace=workspace, **fields)
+
+
+def make_webhook_secret(workspace: Workspace, secret: str = "", **fields: Any) -> WebhookSecret:
+    secret = secret or "whsec_" + base64.b64encode(f"signing secret number {next(_number):010}".encode()).decode()
+    return WebhookSecret.objects.create(workspace=workspace, secret=secret, **fields)
+
+
+def make_delivery(endpoint: WebhookEndpoint, *, body: bytes = b'{"event": "bot.done"}', **fields: Any) -> Delivery:
+    defaults: dict[str, Any] = {
+        "workspace": endpoint.workspace,
+        "delivery_id": f"msg_{next(_number)}",
+        "received_at": clock.now(),
+        "sent_at": clock.now(),
+        "event": "bot.done",
+        "subject": "bot-1",
+        "state": Delivery.State.HANDLED,
+    }
+    return Delivery.objects.create(endpoint=endpoint, body=body, **{**defaults, **fields})
+
+
+def make_refusal(endpoint: WebhookEndpoint, *, days_ago: int = 0, **fields: Any) -> WebhookRefusal:
+    moment = clock.now() - timedelta(days=days_ago)
+    defaults = {"cause": "unknown", "day": moment.date(), "first_at": moment, "last_at": moment}
+    return WebhookRefusal.objects.create(endpoint=endpoint, **{**defaults, **fields})
 
 
 def make_batch(

@@ -65,6 +65,10 @@ def looker(db: None) -> Client:
                 "oauthclient",
                 "region",
                 "workspace",
+                "delivery",
+                "webhookendpoint",
+                "webhookrefusal",
+                "webhooksecret",
             )
         ),
     ]

@@ -11,10 +11,20 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
-from calendars.models import ApiKey, AuditEntry, Handover
+from calendars.models import ApiKey, AuditEntry, Delivery, Handover
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, Finding, Item, ItemStatus, Severity
-from tests.admin.builders import NOON, make_batch, make_finding, make_item, make_key, make_staff, make_workspace
+from tests.admin.builders import (
+    NOON,
+    make_batch,
+    make_delivery,
+    make_endpoint,
+    make_finding,
+    make_item,
+    make_key,
+    make_staff,
+    make_workspace,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -79,7 +89,11 @@ ACTS = [
         "already waived",
     ),
 ]
-ALL = [*ACTS, Act("calendars_apikey_test_connection", lambda: make_key(make_workspace()))]
+ALL = [
+    *ACTS,
+    Act("calendars_apikey_test_connection", lambda: make_key(make_workspace())),
+    Act("calendars_delivery_try_again", lambda: make_delivery(make_endpoint(make_workspace()))),
+]
 each = pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
 every = pytest.mark.parametrize("act", ALL, ids=lambda act: act.name)
 
@@ -88,7 +102,7 @@ def _rows() -> list[Any]:
     """Everything that an act could change."""
     return [
         list(model.objects.order_by("pk").values())
-        for model in (Batch, Handover, Item, Finding, AuditEntry, ApiKey)  # type: ignore[attr-defined]
+        for model in (Batch, Handover, Item, Finding, AuditEntry, ApiKey, Delivery)  # type: ignore[attr-defined]
     ]
 
 

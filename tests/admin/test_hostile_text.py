@@ -102,9 +102,18 @@ def pages() -> list[str]:
         bot = make.make_bot(batch.source, meeting_url=text, config={"bot_name": text}, status=text[:60])
         item = make.make_item(batch, connection=connection, title=text, reason=text)
         finding = make.make_finding(batch, item=item, sentence=text, remedy=text)
+        endpoint = make.make_endpoint(batch.source, label=text[:80])
+        signing = make.make_webhook_secret(batch.source, endpoint=endpoint, label=text[:80])
+        delivery = make.make_delivery(
+            endpoint, body=text.encode(), event=text[:120], subject=text[:120], region=text[:40], reason=text
+        )
+        refusal = make.make_refusal(endpoint, detail=text)
         urls += [
             reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-            for row in (connection, assignment, event, bot, item, finding)
+            for row in (
+                *(connection, assignment, event, bot, item, finding),
+                *(endpoint, signing, delivery, refusal),
+            )
         ]
     batch.customers.set(type(customer).objects.all())
     return urls + [
@@ -115,7 +124,11 @@ def pages() -> list[str]:
             "calendars_calendar",
             "calendars_connection",
             "calendars_customer",
+            "calendars_delivery",
             "calendars_event",
+            "calendars_webhookendpoint",
+            "calendars_webhookrefusal",
+            "calendars_webhooksecret",
             "migrations_app_batch",
             "migrations_app_finding",
             "migrations_app_item",

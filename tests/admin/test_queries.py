@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from calendars.models import Connection, OAuthClient
+from calendars.models import Connection, Delivery, OAuthClient, WebhookEndpoint, WebhookRefusal, WebhookSecret
 from migrations_app.models import Batch, ItemStatus
 from recallops.admin_base import BoundedPaginator
 from tests.admin import builders as make
@@ -25,12 +25,16 @@ LISTS = [
     "calendars_calendar",
     "calendars_connection",
     "calendars_customer",
+    "calendars_delivery",
     "calendars_endpointlimit",
     "calendars_event",
     "calendars_idmapping",
     "calendars_intent",
     "calendars_oauthclient",
     "calendars_region",
+    "calendars_webhookendpoint",
+    "calendars_webhookrefusal",
+    "calendars_webhooksecret",
     "calendars_workspace",
     "migrations_app_batch",
     "migrations_app_finding",
@@ -53,6 +57,10 @@ def fill(rows: int) -> Batch:
         make.make_intent(source, assignment=assignment)
         make.make_mapping(source, target)
         make.make_key(source)
+        endpoint = make.make_endpoint(source)
+        make.make_webhook_secret(source, endpoint=endpoint)
+        make.make_delivery(endpoint)
+        make.make_refusal(endpoint)
         item = make.make_item(first, connection=connection, status=ItemStatus.WAITING, reason=f"reason {number}")
         make.make_finding(first, item=item)
         make.make_act(first)
@@ -74,6 +82,11 @@ def queries_by_page(client: Client, get: Callable[..., Any], batch: Batch) -> di
     assert connection is not None
     pages["connection page"] = reverse("admin:calendars_connection_change", args=[connection.pk])
     pages["start"] = reverse("admin:index")
+    for model in (Delivery, WebhookEndpoint, WebhookRefusal, WebhookSecret):
+        name = model._meta.model_name
+        first = model._default_manager.order_by("pk").first()
+        assert first is not None
+        pages[f"{name} page"] = reverse(f"admin:calendars_{name}_change", args=[first.pk])
     found = {}
     for name, url in pages.items():
         response, queries = get(client, url)

@@ -24,6 +24,7 @@ SECRETS = {
     "private key": "-----BEGIN PRIVATE KEY----- 6630",
     "token in a webhook's address": "webhook-token-7788",
     "token in a bot's configuration": "realtime-token-3344",
+    "webhook secret": "d2ViaG9vay1zZWNyZXQtb2YtdGhpcy13b3Jrc3BhY2U",
 }
 
 
@@ -50,7 +51,11 @@ def sealed() -> dict[str, Any]:
     event = make.make_event(connection)
     item = make.make_item(batch, connection=connection)
     intent = make.make_intent(batch.source, connection=connection)
+    endpoint = make.make_endpoint(batch.source)
+    signing = make.make_webhook_secret(batch.source, "whsec_" + SECRETS["webhook secret"], endpoint=endpoint)
+    delivery, refusal = make.make_delivery(endpoint), make.make_refusal(endpoint)
     rows = [batch, batch.source, key, connection, connection.calendar, client, event, item, intent, assignment, bot]
+    rows += [endpoint, signing, delivery, refusal]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in rows}
 
 
@@ -84,6 +89,10 @@ def test_a_rejected_form_does_not_send_the_secret_back(chief: Client) -> None:
     response = chief.post(url, {"platform": "", "client_id": "", "new_private_key": SECRETS["private key"]})
     assert response.status_code == 200
     assert SECRETS["private key"] not in response.content.decode()
+    url = reverse("admin:calendars_webhooksecret_add")
+    response = chief.post(url, {"workspace": "", "label": "", "new_secret": SECRETS["webhook secret"]})
+    assert response.status_code == 200
+    assert SECRETS["webhook secret"] not in response.content.decode()
 
 
 def test_a_key_is_added_with_its_last_four_and_its_fingerprint(chief: Client) -> None:
