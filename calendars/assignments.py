@@ -1,7 +1,8 @@
 """From events to assignments: which meetings must be covered, and which events belong together.
 
-The policy is *as found*: an occurrence is wanted once its event was seen with a scheduled bot, until the event is
-cancelled. It stays wanted when the provider loses the bot: that is what we are here to notice.
+Policies and choices of people say which events are wanted. Where nobody has said anything, everything stays *as found*:
+an occurrence is wanted once its event was seen with a scheduled bot, until the event is cancelled. It stays wanted when
+the provider loses the bot: that is what we are here to notice.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, QuerySet
 
+from calendars.judging import Judge
 from calendars.leases import alone, locked
 from calendars.models import (
     Assignment,
+    Calendar,
     Connection,
     ConnectionStatus,
     DedupScheme,
@@ -28,9 +31,11 @@ from calendars.models import (
 )
 from calendars.scheduling import deduplication
 from calendars.scheduling.ownership import Order, birth_owner
+from calendars.scheduling.policy import Judgement
 from recallops import clock
 
 AS_FOUND = "as found: a bot was scheduled for it"
+ELSEWHERE = "its event belongs to another calendar now"
 CHUNK = 500
 
 
@@ -72,12 +77,25 @@ def learn_keys(workspace: Workspace) -> str:
 
 
 def form(workspace: Workspace) -> int:
-    """Let every coming event of a workspace that has a bot join its assignment; return how many events were seen."""
+    """Let every coming event of a workspace that is wanted join its assignment; return how many events were seen."""
+    return _join_in_chunks(Event.objects.filter(workspace=workspace), workspace)
+
+
+def judge_again(calendars: QuerySet[Calendar]) -> None:
+    """Let the events of some calendars be judged anew: a policy, a choice or a bot profile changed."""
+    calendars.model._default_manager.filter(pk__in=calendars.values("pk")).update(judge_at=clock.now())
+
+
+def judge_calendar(calendar: int) -> None:
+    """Judge the coming events of a calendar anew, wherever it is connected, and wake their assignments."""
+    for workspace in Workspace.objects.filter(connections__calendar=calendar).distinct():
+        _join_in_chunks(Event.objects.filter(workspace=workspace, connection__calendar=calendar), workspace)
+
+
+def _join_in_chunks(events: QuerySet[Event], workspace: Workspace) -> int:
     last, count = 0, 0
-    coming = Event.objects.filter(workspace=workspace, is_deleted=False, end__gt=clock.now()).exclude(bots=[])
-    while chunk := list(
-        coming.filter(pk__gt=last).select_related("occurrence", "connection__calendar").order_by("pk")[:CHUNK]
-    ):
+    coming = events.filter(is_deleted=False, end__gt=clock.now()).order_by("pk")
+    while chunk := list(coming.filter(pk__gt=last)[:CHUNK]):
         join(chunk, workspace=workspace)
         last, count = chunk[-1].pk, count + len(chunk)
     return count
@@ -105,8 +123,7 @@ def _join_all(events: Collection[Event], *, workspace: Workspace) -> None:
     )
     shown_by = _connected({occurrence.calendar_id for occurrence in occurrences.values()})
     touched: set[int] = set()
-    joining: list[tuple[Occurrence, Event, Assignment]] = []
-    found: list[Occurrence] = []
+    seen: list[tuple[Occurrence, Event]] = []
     for event in events:
         occurrence = occurrences[event.occurrence_id]
         left = occurrence.assignment
@@ -114,20 +131,89 @@ def _join_all(events: Collection[Event], *, workspace: Workspace) -> None:
             touched.add(left.pk)
             if left.owner_id != workspace.pk and (occurrence.calendar_id, left.owner_id) in shown_by:
                 continue
-        if not occurrence.wanted and (entry := _scheduled(event, now)):
-            occurrence.wanted, occurrence.reason = True, AS_FOUND
-            occurrence.scope = _scope(workspace, occurrence, entry["key"])
-            found.append(occurrence)
-        if not occurrence.wanted or event.is_deleted or not event.url or event.end <= now:
+        seen.append((occurrence, event))
+    strays = _judge(seen, workspace, now)
+    joining: list[tuple[Occurrence, Event, Assignment]] = []
+    for occurrence, event in seen:
+        left = occurrence.assignment
+        if not occurrence.wanted and not (left is None and occurrence.pk in strays):
+            continue
+        if event.is_deleted or not event.url or event.end <= now:
             continue
         shown = _assignment(workspace, occurrence, event, left)
         if left is None or left.over or left.identity != shown.identity:
             joining.append((occurrence, event, shown))  # new, moved, or a cancellation that was withdrawn
-    if found:
-        Occurrence.objects.bulk_update(found, ["wanted", "reason", "scope"])
     if joining:
         _join(joining, touched)
     wake(touched)
+
+
+def _judge(seen: Collection[tuple[Occurrence, Event]], workspace: Workspace, now: datetime) -> set[int]:
+    """Set which occurrences are wanted, why, and with whom they share; return those with a bot that nobody wants."""
+    judge = Judge({occurrence.calendar for occurrence, _ in seen}, [occurrence for occurrence, _ in seen])
+    changed: list[Occurrence] = []
+    keyless: list[tuple[Occurrence, Event]] = []
+    strays: set[int] = set()
+    for occurrence, event in seen:
+        entry = _scheduled(event, now)
+        found = occurrence.wanted or entry is not None
+        judgement = judge.judge(occurrence, event, found=found) or Judgement(found, AS_FOUND if found else "")
+        if entry is not None and not judgement.wanted:
+            strays.add(occurrence.pk)
+        before = (occurrence.wanted, occurrence.reason, occurrence.scope)
+        if occurrence.assignment is None and (judgement.wanted or occurrence.pk in strays) and event.url:
+            if entry is not None or workspace.dedup_scheme != DedupScheme.AS_FOUND:
+                occurrence.scope = _scope(workspace, occurrence, entry["key"] if entry else "")
+            elif not (occurrence.wanted and occurrence.scope):
+                keyless.append((occurrence, event))
+        occurrence.wanted, occurrence.reason = judgement.wanted, judgement.reason
+        if before != (occurrence.wanted, occurrence.reason, occurrence.scope):
+            changed.append(occurrence)
+    if keyless:
+        changed += _share(keyless, seen, workspace)
+    if changed:
+        Occurrence.objects.bulk_update(set(changed), ["wanted", "reason", "scope"])
+    return strays
+
+
+def _share(
+    keyless: Collection[tuple[Occurrence, Event]], seen: Collection[tuple[Occurrence, Event]], workspace: Workspace
+) -> list[Occurrence]:
+    """As found, but without a key of their own: such meetings share the bot of their copies in other calendars.
+
+    Returns those whose scope changed.
+    """
+    scheme = deduplication.scheme_of(workspace.key_template) if workspace.key_template else DedupScheme.ALL
+    known: dict[tuple[datetime, str, str], str] = {}
+
+    def place(start: datetime, url: str, email: str) -> tuple[datetime, str, str]:
+        return start, url, deduplication.domain_of(email) if scheme == DedupScheme.DOMAIN else ""
+
+    if scheme != DedupScheme.NONE:
+        held = Occurrence.objects.filter(
+            wanted=True,
+            assignment__over=False,
+            assignment__family=workspace.family,
+            assignment__start__in={event.start for _, event in keyless},
+            assignment__url__in={event.url for _, event in keyless},
+        ).order_by("pk")
+        for start, url, scope, email in held.values_list(
+            "assignment__start", "assignment__url", "scope", "calendar__email"
+        ):
+            known.setdefault(place(start, url, email), scope)
+        without = {occurrence.pk for occurrence, _ in keyless}
+        for occurrence, event in seen:
+            if occurrence.wanted and occurrence.pk not in without:
+                known.setdefault(place(event.start, event.url, occurrence.calendar.email), occurrence.scope)
+    changed = []
+    for occurrence, event in keyless:
+        here = place(event.start, event.url, occurrence.calendar.email)
+        alone = scheme == DedupScheme.NONE or (scheme == DedupScheme.DOMAIN and not here[2])
+        scope = (_identity(occurrence) if alone else known.setdefault(here, here[2]))[:2000]
+        if scope != occurrence.scope:
+            occurrence.scope = scope
+            changed.append(occurrence)
+    return changed
 
 
 def _connected(calendars: Collection[int]) -> set[tuple[int, int]]:
@@ -180,9 +266,13 @@ def _scope(workspace: Workspace, occurrence: Occurrence, key: str) -> str:
         template=workspace.key_template or None,
         key=key,
         email=occurrence.calendar.email,
-        identity=f"{occurrence.calendar_id}/{occurrence.platform_id}",
+        identity=_identity(occurrence),
     )
     return scope[:2000]
+
+
+def _identity(occurrence: Occurrence) -> str:
+    return f"{occurrence.calendar_id}/{occurrence.platform_id}"
 
 
 def _assignment(workspace: Workspace, occurrence: Occurrence, event: Event, left: Assignment | None) -> Assignment:
@@ -231,12 +321,22 @@ def _key(workspace: Workspace, occurrence: Occurrence, event: Event, left: Assig
     scheme = workspace.dedup_scheme
     if scheme == DedupScheme.AS_FOUND:
         scheme = DedupScheme.NONE if occurrence.scope else DedupScheme.ALL
+    learned = workspace.key_template if workspace.dedup_scheme == DedupScheme.AS_FOUND else ""
+    template = learned or deduplication.RECOMMENDED[scheme]
     try:
-        return deduplication.recommended_key(
-            scheme, start=event.start, url=event.url, email=occurrence.calendar.email, event_id=event.remote_id
+        return deduplication.render(
+            template, start=event.start, url=event.url, email=occurrence.calendar.email, event_id=event.remote_id
         )
     except ValueError:  # a link so long that no key holds it; any text that is this meeting's alone will do
         return identity(event.start, event.url, occurrence.scope)
+
+
+def let_go(occurrences: Collection[int]) -> None:
+    """Forget occurrences that no event shows any more, because theirs went to another calendar."""
+    empty = Occurrence.objects.filter(pk__in=occurrences, events=None)
+    left = list(empty.exclude(assignment=None).values_list("assignment", flat=True))
+    empty.update(wanted=False, reason=ELSEWHERE)
+    wake(left)
 
 
 def identity(start: datetime, url: str, scope: str) -> str:
@@ -275,6 +375,13 @@ def touch_connections(connections: Collection[Connection]) -> None:
             by_workspace.setdefault(event.workspace, []).append(event)
         for workspace, events in by_workspace.items():
             join(events, workspace=workspace)
+
+
+def rest(workspace: Workspace) -> None:
+    """Look no more at the meetings of a workspace that nobody reads, except those that a batch is to move."""
+    ordered = Assignment.objects.filter(occurrences__calendar__handover__isnull=False)
+    mine = Assignment.objects.filter(owner=workspace, over=False).exclude(pk__in=ordered.values("pk"))
+    mine.update(due_at=None)
 
 
 def touch_handover(handover: Handover) -> None:

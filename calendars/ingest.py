@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
+from django.db.models import Q
 from django.utils.text import slugify
 
 from calendars import assignments
@@ -178,6 +180,7 @@ def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: date
         places |= _occurrences([(owners[item.calendar_id].calendar_id, item) for item in fresh])
         same: list[int] = []
         changed: list[Event] = []
+        moved = [known[item.id].occurrence_id for item in fresh if item.id in known]
         for item in items:
             row = known.get(item.id)
             digest = _digest(item)
@@ -201,6 +204,8 @@ def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: date
             unique_fields=["workspace", "remote_id"],
             update_fields=_EVENT_COLUMNS,
         )
+        if moved:
+            assignments.let_go(moved)
         if join and changed:
             assignments.join(changed, workspace=workspace)
 
@@ -307,6 +312,41 @@ def bots(workspace: Workspace, items: Sequence[RecallBot], *, begun_at: datetime
         unique_fields=["workspace", "remote_id"],
         update_fields=["status", "terminal", "attended", "join_at", "meeting_url", "config", "read_begun_at"],
     )
+
+
+def bot_statuses(workspace: Workspace, told: Sequence[tuple[str, str, datetime]]) -> None:
+    """Store what webhooks say of bots: (id, code, the provider's time of it), in any order, doubled or late.
+
+    An older word never takes back a newer one, and what is over stays over. The assignments that hold them are woken.
+    """
+    newest: dict[str, tuple[datetime, str]] = {}
+    in_call = {bot_id for bot_id, code, _ in told if code in IN_CALL}
+    for bot_id, code, at in told:
+        if bot_id not in newest or newest[bot_id] < (at, code):
+            newest[bot_id] = (at, code)
+    now = clock.now()
+    Bot.objects.bulk_create(
+        [Bot(workspace=workspace, remote_id=bot_id, read_begun_at=now) for bot_id in sorted(newest)],
+        ignore_conflicts=True,
+    )
+    with transaction.atomic():
+        rows = Bot.objects.select_for_update(no_key=True).filter(workspace=workspace, remote_id__in=newest)
+        changed = []
+        for row in rows.order_by("pk"):
+            at, code = newest[row.remote_id]
+            before = (row.status, row.terminal, row.attended)
+            row.attended |= row.remote_id in in_call
+            if not row.terminal and (row.status_at is None or row.status_at < at):
+                row.status, row.status_at, row.terminal = code[:60], at, code in TERMINAL
+            if before != (row.status, row.terminal, row.attended):
+                changed.append(row)
+        Bot.objects.bulk_update(changed, ["status", "status_at", "terminal", "attended"])
+    if changed:
+        holding = Q()
+        for row in changed:
+            holding |= Q(bots__contains=[{"bot_id": row.remote_id}])
+        events = Event.objects.filter(holding, workspace=workspace).exclude(occurrence__assignment=None)
+        assignments.wake(set(events.values_list("occurrence__assignment", flat=True)))
 
 
 def bot_gone(workspace: Workspace, bot_id: str, *, begun_at: datetime) -> None:

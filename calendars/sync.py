@@ -12,17 +12,17 @@ stored by `calendars/ingest.py`; a page that began earlier never overwrites one 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 
 from calendars import assignments, ingest
 from calendars.leases import Lease, give_back, take
-from calendars.models import Connection, ConnectionStatus, Event, Sweep, Workspace
+from calendars.models import Calendar, Connection, ConnectionStatus, Delivery, Event, Sweep, Workspace
 from calendars.providers import errors
 from calendars.providers.connect import client_for
 from recallops import clock
@@ -33,9 +33,13 @@ if TYPE_CHECKING:
 PAGE = 100  # events a page, the provider's maximum
 LISTS_PER_GET = 5  # a list may be asked for 60 times a minute, an event 300 times: a list is worth five gets
 OVERLAP = timedelta(minutes=5)
+TIES = timedelta(seconds=10)  # what webhooks speak of is read again from a little before: equal times, and our clocks
+FEW_CALENDARS = 5  # so many are retrieved one by one; more are listed
 CALENDARS_EVERY = 3  # sweeps of changes for one of the calendars
 KEPT = timedelta(days=2)  # finished sweeps
+DELIVERIES_KEPT = timedelta(days=30)
 AHEAD = timedelta(days=28)  # how far the provider looks
+CHANGED = (Sweep.Kind.CHANGES, Sweep.Kind.NEWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,36 +132,152 @@ def _fetch(sweep: Sweep, client: RecallClient) -> Page[Any]:
         return client.calendars_page(following)
     if sweep.kind == Sweep.Kind.BOTS:
         return client.bots_page(following, join_at_after=sweep.since)
-    if sweep.kind == Sweep.Kind.CHANGES:
+    if sweep.kind in CHANGED:
         return client.events_page(following, updated_at__gte=sweep.since)
     return client.events_page(following)
 
 
 def sweep_changes(workspace: Workspace) -> bool:
-    """Read what changed since the last mark, and connections' states; return whether it is finished."""
-    since = (workspace.sweep_mark or clock.now()) - OVERLAP
-    sweep = open_sweep(workspace, Sweep.Kind.CHANGES, since=since)
+    """Read connections' states and what changed since the last mark; return whether it is finished.
+
+    A workspace that is always scheduled is read as a whole at first and every so often, and so is a calendar that
+    came up. What webhooks speak of between two turns is read from a little before the last mark, and moves none: rows
+    that became visible late are read again by the next turn.
+    """
+    if not _read_calendars(workspace):
+        return False
+    if workspace.always_on and not _read_whole(workspace):
+        return False
+    kind = Sweep.Kind.CHANGES if _turn_is_due(workspace) else Sweep.Kind.NEWS
+    sweep = open_sweep(workspace, kind, since=_since(workspace, kind))
     if not run_sweep(sweep):
         return False
-    if _calendars_are_old(workspace) and not run_sweep(open_sweep(workspace, Sweep.Kind.CALENDARS)):
-        return False
-    Sweep.objects.filter(workspace=workspace, finished_at__lt=clock.now() - KEPT).delete()
+    _tidy(workspace)
     Workspace.objects.filter(pk=workspace.pk).update(
-        sweep_mark=sweep.mark, sweep_due_at=_next_turn(workspace.sweep_every), trouble=""
+        sweep_due_at=_next_turn(clock.now(), workspace.sweep_every), swept_at=sweep.begun_at, trouble=""
     )
+    if kind == Sweep.Kind.CHANGES:
+        Workspace.objects.filter(pk=workspace.pk).update(sweep_mark=sweep.mark)
+    if Connection.objects.filter(workspace=workspace, events_changed_at__gte=sweep.begun_at).exists():
+        _hurry(workspace)
     return True
 
 
-def _next_turn(every: timedelta) -> datetime:
+def _tidy(workspace: Workspace) -> None:
+    """Forget old sweeps, and webhooks long since acted on."""
+    now = clock.now()
+    Sweep.objects.filter(workspace=workspace, finished_at__lt=now - KEPT).delete()
+    old = Delivery.objects.filter(workspace=workspace, received_at__lt=now - DELIVERIES_KEPT)
+    old.exclude(state=Delivery.State.RECEIVED).delete()
+
+
+def _next_turn(after: datetime, every: timedelta) -> datetime:
     """Return the next multiple of a period: workspaces that belong together are read at the same moment."""
     seconds = every.total_seconds()
-    return datetime.fromtimestamp((clock.now().timestamp() // seconds + 1) * seconds, UTC)
+    return datetime.fromtimestamp((after.timestamp() // seconds + 1) * seconds, UTC)
+
+
+def _turn_is_due(workspace: Workspace) -> bool:
+    last = _last_sweep(workspace, Sweep.Kind.CHANGES)
+    return last is None or last.finished_at is None or _next_turn(last.begun_at, workspace.sweep_every) <= clock.now()
+
+
+def _last_sweep(workspace: Workspace, *kinds: Sweep.Kind) -> Sweep | None:
+    return Sweep.objects.filter(workspace=workspace, kind__in=kinds).order_by("-begun_at", "-pk").first()
+
+
+def _since(workspace: Workspace, kind: Sweep.Kind) -> datetime:
+    turn = (workspace.sweep_mark or clock.now()) - OVERLAP
+    if kind == Sweep.Kind.CHANGES:
+        return turn
+    marks = Sweep.objects.filter(workspace=workspace, kind__in=CHANGED).exclude(finished_at=None)
+    newest = marks.aggregate(mark=Max("mark"))["mark"]
+    return newest - TIES if newest else turn
+
+
+def _read_calendars(workspace: Workspace) -> bool:
+    """Read connections' states: those of which something was heard, and every so often all."""
+    if _calendars_are_old(workspace):
+        return run_sweep(open_sweep(workspace, Sweep.Kind.CALENDARS))
+    told = Q(read_begun_at=None) | Q(changed_at__gte=F("read_begun_at"))
+    changed = list(
+        Connection.objects.live().filter(told, workspace=workspace, changed_at__isnull=False)[: FEW_CALENDARS + 1]
+    )
+    if len(changed) > FEW_CALENDARS:
+        return run_sweep(open_sweep(workspace, Sweep.Kind.CALENDARS))
+    client = client_for(workspace)
+    for connection in changed:
+        _is_gone(connection, client)
+    return True
 
 
 def _calendars_are_old(workspace: Workspace) -> bool:
     """Connections' states are read less often than events: they change seldom and their list is dear."""
+    lists = Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.CALENDARS)
+    if lists.filter(finished_at=None).exists():
+        return True
     newest = clock.now() - (CALENDARS_EVERY - 0.5) * workspace.sweep_every
-    return not Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.CALENDARS, finished_at__gte=newest).exists()
+    return not lists.filter(finished_at__gte=newest).exists()
+
+
+def _read_whole(workspace: Workspace) -> bool:
+    """Read all events where it is time for that, else those of calendars that came up since."""
+    fresh = Connection.objects.live().filter(workspace=workspace, events_read_at=None)
+    open_one = Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.EVENTS, finished_at=None)
+    last = workspace.full_read_at
+    if last is None or last + workspace.full_every <= clock.now() or open_one.exists():
+        fresh.update(events_read_at=clock.now())
+        sweep = open_sweep(workspace, Sweep.Kind.EVENTS)
+        if not run_sweep(sweep):
+            return False
+        if last is None and not workspace.key_template:
+            assignments.learn_keys(workspace)
+        Workspace.objects.filter(pk=workspace.pk).update(full_read_at=sweep.begun_at)
+        workspace.full_read_at = sweep.begun_at
+        if workspace.sweep_mark is None:
+            Workspace.objects.filter(pk=workspace.pk).update(sweep_mark=sweep.mark)
+            workspace.sweep_mark = sweep.mark
+        return True
+    for connection in fresh.filter(status=ConnectionStatus.CONNECTED):
+        begun_at = clock.now()
+        read_connection_events(workspace, connection.remote_id)
+        Connection.objects.filter(pk=connection.pk).update(events_read_at=begun_at)
+    return True
+
+
+def events_changed(workspace: Workspace, calendars: Mapping[str, datetime | None], *, heard_at: datetime) -> None:
+    """Note what `calendar.sync_events` webhooks say: these calendars have events that changed at these times.
+
+    Bursts are gathered: the workspace is read at most once in `webhook_gather`. A time that the last turn has covered,
+    overlap and all, is a webhook that came late, and asks for nothing. Calendars that nobody knows are listed.
+    """
+    mark = workspace.sweep_mark
+    news = {remote_id for remote_id, at in calendars.items() if at is None or mark is None or at + OVERLAP >= mark}
+    Connection.objects.live().filter(workspace=workspace, remote_id__in=news).update(events_changed_at=heard_at)
+    if news:
+        _look_up(workspace, news)
+        _hurry(workspace)
+
+
+def calendars_changed(workspace: Workspace, calendar_ids: Collection[str], *, heard_at: datetime) -> None:
+    """Note what `calendar.update` webhooks say: these calendars have another state."""
+    Connection.objects.live().filter(workspace=workspace, remote_id__in=calendar_ids).update(changed_at=heard_at)
+    _look_up(workspace, calendar_ids)
+    _hurry(workspace)
+
+
+def _look_up(workspace: Workspace, calendar_ids: Collection[str]) -> None:
+    """Have the calendars listed when one of them is not known."""
+    known = Connection.objects.filter(workspace=workspace, remote_id__in=calendar_ids).count()
+    if known < len(calendar_ids) and workspace.watched:
+        open_sweep(workspace, Sweep.Kind.CALENDARS)
+
+
+def _hurry(workspace: Workspace) -> None:
+    """Bring the next reading of changes forward, but not closer to the last one than webhooks may."""
+    last = _last_sweep(workspace, *CHANGED)
+    due = clock.now() if last is None else max(clock.now(), last.begun_at + workspace.webhook_gather)
+    Workspace.objects.filter(pk=workspace.pk, watched=True, sweep_due_at__gt=due).update(sweep_due_at=due)
 
 
 def watch(workspace: Workspace, *, from_mark: datetime | None) -> None:
@@ -168,8 +288,20 @@ def watch(workspace: Workspace, *, from_mark: datetime | None) -> None:
 
 
 def unwatch(workspace: Workspace) -> None:
-    """Stop reading changes: no batch needs them any more."""
-    Workspace.objects.filter(pk=workspace.pk).update(watched=False, sweep_due_at=None)
+    """Stop reading changes: no batch needs them any more. One that is always scheduled goes on."""
+    Workspace.objects.filter(pk=workspace.pk, always_on=False).update(watched=False, sweep_due_at=None)
+
+
+def keep_reading(workspace: Workspace) -> None:
+    """Begin to read a workspace that is to be always scheduled; stop when it is not, unless a batch needs it."""
+    if workspace.always_on:
+        watch(workspace, from_mark=workspace.sweep_mark)
+        Workspace.objects.filter(pk=workspace.pk).update(sweep_due_at=clock.now())
+        assignments.judge_again(Calendar.objects.filter(connections__workspace=workspace))
+        return
+    if not Connection.objects.filter(workspace=workspace, calendar__handover__isnull=False).exists():
+        unwatch(workspace)
+    assignments.rest(workspace)
 
 
 def read_events(workspace: Workspace, wanted: Collection[Wanted]) -> None:

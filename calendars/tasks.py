@@ -9,16 +9,19 @@ from functools import partial
 from django.conf import settings
 from django.db.models import Min, Q, QuerySet
 
-from calendars import drivers, sync
-from calendars.leases import Lease, free, take
-from calendars.models import Assignment, Workspace
+from calendars import assignments, drivers, sync
+from calendars.leases import Lease, alone, free, take
+from calendars.models import Assignment, Calendar, Delivery, Workspace
 from calendars.providers import errors
 from calendars.scheduling.reconcile import reconcile
+from calendars.webhooks import handling
 from recallops import clock
 
 TASK = "calendars.tasks.drive"
 CHUNK = 40  # assignments at once: few enough that the writes follow the readings closely, enough to fill a page
 SWEEP_RETRY = timedelta(minutes=1)
+JUDGE_RETRY = timedelta(minutes=5)
+HEARD_AT_ONCE = 200  # deliveries
 
 
 def pump() -> int:
@@ -26,6 +29,8 @@ def pump() -> int:
     now = clock.now()
     families = set(_due_assignments(now).values_list("family", flat=True).distinct())
     families |= set(_due_sweeps(now).values_list("family", flat=True))
+    families |= set(_to_judge(now).values_list("family", flat=True).distinct())
+    families |= set(_waiting_deliveries().values_list("workspace__family", flat=True).distinct())
     return sum(drivers.ring(TASK, family, slots=settings.DRIVERS) for family in sorted(families))
 
 
@@ -35,13 +40,18 @@ def drive(family: str, slot: int) -> None:
 
 
 def find_work(family: str, room: int) -> list[Callable[[], None]]:
-    """Claim due sweeps and chunks of due assignments of a family, nearest start first."""
+    """Hear what webhooks say; claim due sweeps, calendars to judge and chunks of due assignments, nearest first."""
+    _hear(family)
     now = clock.now()
     work: list[Callable[[], None]] = []
     for workspace in _due_sweeps(now).filter(family=family).select_related("region")[:room]:
         claimed = Workspace.objects.filter(pk=workspace.pk, sweep_due_at=workspace.sweep_due_at)
         if claimed.update(sweep_due_at=now + SWEEP_RETRY):
             work.append(partial(_sweep, workspace))
+    for calendar in _to_judge(now).filter(family=family)[: max(0, room - len(work))]:
+        until = now + JUDGE_RETRY
+        if Calendar.objects.filter(pk=calendar.pk, judge_at=calendar.judge_at).update(judge_at=until):
+            work.append(partial(_judge, calendar.pk, until))
     while len(work) < room:
         lease = Lease()
         ids = take(_due_assignments(now).filter(family=family), limit=CHUNK, lease=lease, order_by=["start", "pk"])
@@ -61,6 +71,29 @@ def _sweep(workspace: Workspace) -> None:
         pass
 
 
+def _judge(calendar: int, until: datetime) -> None:
+    """Judge a calendar's events anew. A change that came meanwhile has another time, and is judged again."""
+    assignments.judge_calendar(calendar)
+    Calendar.objects.filter(pk=calendar, judge_at=until).update(judge_at=None)
+
+
+def _hear(family: str) -> None:
+    """Act on deliveries that wait. It takes milliseconds and calls nobody, so no lease is needed: others wait."""
+    if not _waiting_deliveries().filter(workspace__family=family).exists():
+        return
+    with alone(f"hear {family}"):
+        waiting = _waiting_deliveries().filter(workspace__family=family).select_related("workspace")
+        handling.handle(list(waiting.order_by("pk")[:HEARD_AT_ONCE]))
+
+
+def _waiting_deliveries() -> QuerySet[Delivery]:
+    return Delivery.objects.filter(state=Delivery.State.RECEIVED)
+
+
+def _to_judge(now: datetime) -> QuerySet[Calendar]:
+    return Calendar.objects.filter(judge_at__lte=now)
+
+
 def _due_assignments(now: datetime) -> QuerySet[Assignment]:
     return Assignment.objects.filter(free(), over=False, due_at__lte=now)
 
@@ -75,10 +108,12 @@ def _active(family: str) -> bool:
 
 
 def next_due() -> datetime | None:
-    """Return the domain time at which the next assignment or sweep is due; None when nothing waits."""
-    assignments = Assignment.objects.filter(over=False).aggregate(at=Min("due_at"))["at"]
+    """Return the domain time at which the next thing is due; None when nothing waits."""
+    meetings = Assignment.objects.filter(over=False).aggregate(at=Min("due_at"))["at"]
     sweeps = Workspace.objects.filter(watched=True).aggregate(at=Min("sweep_due_at"))["at"]
-    moments = [moment for moment in (assignments, sweeps) if moment is not None]
+    judged = Calendar.objects.aggregate(at=Min("judge_at"))["at"]
+    heard = _waiting_deliveries().aggregate(at=Min("received_at"))["at"]
+    moments = [moment for moment in (meetings, sweeps, judged, heard) if moment is not None]
     return min(moments, default=None)
 
 

@@ -12,9 +12,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from calendars import assignments, sync
 from calendars.admin.base import AuditedAdmin
 from calendars.leases import machine_now
-from calendars.models import ApiKey, OAuthClient, RateBudget, Workspace
+from calendars.models import ApiKey, Calendar, OAuthClient, RateBudget, Workspace
 from calendars.providers import connect, limits
 from recallops.admin_base import TabularInline, computed_once, post_action
 from recallops.admin_display import badge, moment, table, to
@@ -33,6 +34,8 @@ NUMBERS = (
     "age_near_start",
     "patience",
     "sweep_every",
+    "webhook_gather",
+    "full_every",
 )
 
 
@@ -92,10 +95,13 @@ class WorkspaceAdmin(AuditedAdmin):
     list_filter = ["region", "scheduler"]
     search_fields = ["slug", "name", "family"]
     inlines = [RateBudgetInline]
-    readonly_fields = ["state", "keys", "clock_offset", "sweep_due_at"]
+    readonly_fields = ["state", "keys", "clock_offset", "sweep_due_at", "full_read_at"]
     fieldsets = [
         (None, {"fields": ["slug", "name", "region", "family", "state", "keys"]}),
-        ("Scheduling", {"fields": ["scheduler", "dedup_scheme", "reserve_percent"]}),
+        (
+            "Scheduling",
+            {"fields": ["scheduler", "always_on", "dedup_scheme", "bot_profile", "reserve_percent", "full_read_at"]},
+        ),
         ("Numbers of the hand-over", {"fields": [*NUMBERS, "clock_offset", "sweep_due_at"]}),
     ]
 
@@ -138,6 +144,14 @@ class WorkspaceAdmin(AuditedAdmin):
         if not change:
             RateBudget.objects.fill(form.instance)
         RateBudget.objects.apply_limits(form.instance)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Begin or end the reading of a workspace that is always scheduled; its meetings get another bot profile."""
+        super().save_model(request, obj, form, change)
+        if "always_on" in form.changed_data:
+            sync.keep_reading(obj)
+        if "bot_profile" in form.changed_data:
+            assignments.judge_again(Calendar.objects.filter(connections__workspace=obj))
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """Write the limits and nothing else: the counters beside them belong to the callers."""

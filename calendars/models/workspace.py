@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F
 
 from calendars.models.region import EndpointLimit, Region
+from recallops import clock
 from recallops.encryption import EncryptedTextField, fingerprint
 
 
@@ -26,6 +28,17 @@ class DedupScheme(models.TextChoices):
     ALL = "all", "one bot for everybody"
     DOMAIN = "domain", "one bot for each e-mail domain"
     NONE = "none", "one bot for each event"
+
+
+SCHEME_STAYS = (
+    "{count} meeting(s) are scheduled here under the present scheme. Under another one they would get other keys, and "
+    "so a second bot each: the vendor wants the logic to stay the same for all events. Its way to change it: delete "
+    "all connected calendars, choose the scheme, and connect them again."
+)
+ONE_SCHEDULER = (
+    "The company's own application schedules here. Two schedulers would double bots: choose RecallOps as the "
+    "scheduler, or leave this off."
+)
 
 
 class Workspace(models.Model):
@@ -112,6 +125,19 @@ class Workspace(models.Model):
         """Give a new workspace a family of its own unless it was told one."""
         self.family = self.family or self.slug
         super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        """Refuse another deduplication scheme while meetings are scheduled under the present one (scheduling guide)."""
+        before = Workspace.objects.filter(pk=self.pk).values_list("dedup_scheme", flat=True).first()
+        if before is not None and before != self.dedup_scheme and (count := self.scheduled()):
+            raise ValidationError({"dedup_scheme": SCHEME_STAYS.format(count=count)})
+        if self.always_on and self.scheduler == Scheduler.EXTERNAL:
+            raise ValidationError({"always_on": ONE_SCHEDULER})
+
+    def scheduled(self) -> int:
+        """Count the meetings that have a deduplication key here: a bot, or the promise of one."""
+        coming = self.events.filter(is_deleted=False, end__gt=clock.now()).exclude(bots=[])
+        return self.assignments.filter(over=False, end__gt=clock.now()).count() or coming.count()
 
 
 class ApiKey(models.Model):

@@ -31,7 +31,12 @@ def portable(body: Mapping[str, Any], *, rewrites: Mapping[str, str]) -> dict[st
     of login groups) to what they are in the target. A login group that is not in it cannot exist there and is left out.
     """
     kept = {name: body[name] for name in WRITABLE if body.get(name) not in (None, {}, [])}
-    return {name: _rewritten(value, rewrites) for name, value in kept.items()}
+    return rewritten(kept, rewrites=rewrites)
+
+
+def rewritten(config: Mapping[str, Any], *, rewrites: Mapping[str, str]) -> dict[str, Any]:
+    """Return a configuration that is complete as it is, with the texts in it that are bound to the source rewritten."""
+    return {name: _rewritten(value, rewrites) for name, value in config.items()}
 
 
 def bound_parts(body: Mapping[str, Any], *, rewrites: Mapping[str, str], source_code: str) -> set[str]:

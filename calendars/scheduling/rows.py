@@ -13,8 +13,20 @@ from django.db.models.functions import Cast, Extract
 
 from calendars.assignments import order_of
 from calendars.ingest import SCHEDULED
+from calendars.judging import policies_of
 from calendars.leases import MachineNow
-from calendars.models import Assignment, Bot, ConnectionStatus, Event, Intent, Occurrence, RateBudget, Workspace
+from calendars.models import (
+    Assignment,
+    Bot,
+    BotProfile,
+    ConnectionStatus,
+    Event,
+    Intent,
+    Occurrence,
+    RateBudget,
+    Which,
+    Workspace,
+)
 from calendars.providers.recall_endpoints import ADD_BOT, LIST_EVENTS, REMOVE_BOT
 from calendars.scheduling.ownership import Order, common_order, present, wish
 from calendars.scheduling.values import BotEntry, Member, Numbers, OpenIntent, Purpose, Row, Side
@@ -27,12 +39,13 @@ PAUSED = "paused by staff"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An assignment's row in both forms."""
+    """An assignment's row in both forms. `profile`: the configuration that a policy gives its bot."""
 
     assignment: Assignment
     row: Row
     order: Order | None
     events: dict[int, Event]
+    profile: BotProfile | None = None
 
 
 def numbers_for(workspaces: Collection[Workspace]) -> Numbers:
@@ -75,13 +88,32 @@ def load(ids: Collection[int]) -> list[Loaded]:
     for event in query.defer("raw").order_by("pk"):
         events[event.occurrence_id].append(event)
     bots = _bots([event for group in events.values() for event in group])
+    profiles = _profiles(assignments, occurrences)
     intents: dict[int, list[Intent]] = defaultdict(list)
     for intent in Intent.objects.filter(assignment__in=ids, state__in=Intent.OPEN).order_by("pk"):
         intents[intent.assignment_id or 0].append(intent)
     return [
-        _loaded(assignment, occurrences[assignment.pk], events, bots, intents[assignment.pk])
+        _loaded(
+            assignment, occurrences[assignment.pk], events, bots, intents[assignment.pk], profiles.get(assignment.pk)
+        )
         for assignment in assignments
     ]
+
+
+def _profiles(assignments: list[Assignment], occurrences: dict[int, list[Occurrence]]) -> dict[int, BotProfile]:
+    """Return the bot profiles of assignments under a policy: that of the first wanted member, else the workspace's."""
+    policies = policies_of({occurrence.calendar for group in occurrences.values() for occurrence in group})
+    if not policies:
+        return {}
+    chosen: dict[int, int | None] = {}
+    for assignment in assignments:
+        members = [one for one in occurrences[assignment.pk] if one.wanted and one.calendar_id in policies]
+        if members:
+            policy = policies[members[0].calendar_id]
+            if policy.bot_profile_id or policy.which != Which.AS_FOUND:
+                chosen[assignment.pk] = policy.bot_profile_id or assignment.owner.bot_profile_id
+    known = BotProfile.objects.in_bulk([pk for pk in set(chosen.values()) if pk is not None])
+    return {assignment: known[pk] for assignment, pk in chosen.items() if pk is not None}
 
 
 def _bots(events: list[Event]) -> dict[tuple[int, str], tuple[str, bool, bool]]:
@@ -96,6 +128,7 @@ def _loaded(
     events: dict[int, list[Event]],
     bots: dict[tuple[int, str], tuple[str, bool, bool]],
     intents: list[Intent],
+    profile: BotProfile | None,
 ) -> Loaded:
     order = common_order(order_of(occurrence.calendar.handover) for occurrence in occurrences)
     if order is not None and assignment.owner_id not in (order.source, order.target):
@@ -139,8 +172,9 @@ def _loaded(
         ),
         hold=PAUSED if order is not None and order.paused else "",
         attended=assignment.attended,
+        outdated=profile is not None and assignment.config_digest != profile.digest,
     )
-    return Loaded(assignment, row, order, {event.pk: event for _, event in mine})
+    return Loaded(assignment, row, order, {event.pk: event for _, event in mine}, profile)
 
 
 def _cancelled(events: list[Event], owner: int) -> bool:
@@ -162,8 +196,14 @@ def _member(occurrence: Occurrence, event: Event, bots: dict[tuple[int, str], tu
         closing=event.connection.closing,
         bots=tuple(_entry(event, entry, bots) for entry in event.bots),
         read_at=event.read_begun_at,
-        changed_at=event.changed_at,
+        changed_at=max((at for at in (event.changed_at, _heard(event)) if at is not None), default=None),
     )
+
+
+def _heard(event: Event) -> datetime | None:
+    """Return when a webhook spoke of this calendar's events, unless they were read since."""
+    heard, swept = event.connection.events_changed_at, event.workspace.swept_at
+    return None if heard is None or (swept is not None and swept > heard) else heard
 
 
 def _entry(event: Event, entry: dict[str, str], bots: dict[tuple[int, str], tuple[str, bool, bool]]) -> BotEntry:

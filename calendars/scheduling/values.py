@@ -129,6 +129,7 @@ class Row:
     wish: int = 0  # the workspace where it should be
     hold: str = ""  # why the wish may not be acted on now: paused, window full
     attended: bool | None = None  # once it is over
+    outdated: bool = False  # its bot was given an older configuration than its profile has now
 
 
 class Act(StrEnum):

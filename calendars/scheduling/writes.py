@@ -24,7 +24,7 @@ from calendars.models import Assignment, Bot, Event, Handover, Intent, Workspace
 from calendars.providers import errors
 from calendars.providers.connect import client_for
 from calendars.providers.recall import RecallClient
-from calendars.scheduling.bot_config import portable
+from calendars.scheduling.bot_config import portable, rewritten
 from calendars.scheduling.rows import Loaded
 from calendars.scheduling.values import Action, Numbers, Side
 from recallops import clock
@@ -78,6 +78,8 @@ class Writer:
                 idempotency_key=f"recallops-{intent.pk}-{intent.attempt}",
             )
             self._send(intent, one, call)
+        if one.profile is not None:
+            Assignment.objects.filter(pk=one.assignment.pk).update(config_digest=one.profile.digest)
 
     def remove(self, one: Loaded, action: Action) -> None:
         """Remove the bots named from the events named. Raises Trouble."""
@@ -219,9 +221,13 @@ class Writer:
         return self._clients[workspace.pk]
 
     def _config(self, one: Loaded, workspace: Workspace) -> dict[str, Any]:
-        """Return the complete configuration for this row's bot: that of the bot found, rewritten for the region."""
+        """Return the complete configuration for this row's bot: its profile's, else the found bot's, rewritten."""
+        if one.profile is not None:
+            return rewritten(one.profile.config, rewrites=self._rewritten(one, workspace))
         if one.assignment.bot_config is None:
             self.find_configs([one], ask=True)
+        if one.assignment.bot_config is None and workspace.bot_profile is not None:
+            return rewritten(workspace.bot_profile.config, rewrites=self._rewritten(one, workspace))
         if one.assignment.bot_config is None:
             one.assignment.bot_config = self._neighbours_config(one)
         return portable(one.assignment.bot_config, rewrites=self._rewritten(one, workspace))

@@ -49,9 +49,12 @@ def run(batch: Batch) -> Outcome:
 
 
 def _let_go(batch: Batch) -> None:
-    """Nobody looks at these meetings any more: their workspaces are read no longer, so we know nothing of them."""
+    """Nobody looks at these meetings any more: their workspaces are read no longer, so we know nothing of them.
+
+    Those of a workspace that is always scheduled go on.
+    """
     still_ordered = Assignment.objects.filter(occurrences__calendar__handover__isnull=False)
-    mine = coverage.assignments_of(batch).filter(over=False)
+    mine = coverage.assignments_of(batch).filter(over=False, owner__always_on=False)
     mine.exclude(pk__in=still_ordered.values("pk")).update(due_at=None)
 
 

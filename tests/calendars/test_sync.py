@@ -55,6 +55,7 @@ def test_a_change_of_the_same_moment_as_the_mark_is_read_again(move: Move) -> No
     move.source.refresh_from_db()
     assert move.source.sweep_mark is not None
     remote.updated_at = move.source.sweep_mark - sync.OVERLAP + timedelta(seconds=1)
+    move.time.advance(move.source.sweep_every)
     read_changes(move)
     event.refresh_from_db()
     assert event.url == remote.meeting_url
