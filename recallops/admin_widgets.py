@@ -15,7 +15,7 @@ else:
     from unfold.widgets import INPUT_CLASSES, TEXTAREA_CLASSES
     from unfold.widgets import UnfoldAdminSelectWidget as Select
 
-__all__ = ["SecretInput", "SecretText", "Select", "SelectMultiple", "TextInput"]
+__all__ = ["JsonText", "SecretInput", "SecretText", "Select", "SelectMultiple", "TextInput"]
 
 
 def _dress(attrs: dict[str, Any] | None, classes: list[str]) -> dict[str, Any]:
@@ -52,3 +52,11 @@ class SecretText(forms.Textarea):
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         """Show nothing, whatever there is."""
         return super().get_context(name, "", attrs)
+
+
+class JsonText(forms.Textarea):
+    """JSON of several lines."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        look = _dress(attrs, [*TEXTAREA_CLASSES, "ro-code"])
+        super().__init__({"rows": 18, "spellcheck": "false", "autocomplete": "off", **look})
