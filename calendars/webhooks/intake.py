@@ -15,6 +15,7 @@ from calendars.models import WebhookEndpoint, WebhookRefusal, WebhookSecret, Wor
 from calendars.webhooks import signatures
 from calendars.webhooks.signatures import Candidate, Refused, Verified
 from recallops import clock
+from recallops.encryption import UndecipherableSecretError
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -100,7 +101,10 @@ def _candidates(endpoint: WebhookEndpoint) -> Sequence[Candidate]:
         .only("secret", "label", "fingerprint", "workspace__slug", "workspace__region__code", "endpoint__label")
         .order_by("near", "-enabled", "-pk")[: signatures.MOST_CANDIDATES]
     )
-    return [_candidate(row, endpoint) for row in rows]
+    try:
+        return [_candidate(row, endpoint) for row in rows]
+    except UndecipherableSecretError:  # that is somebody else's trouble; this request is refused anyway
+        return []
 
 
 def _candidate(row: WebhookSecret, endpoint: WebhookEndpoint) -> Candidate:
