@@ -98,6 +98,20 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Scheduling",
+                "items": [
+                    {
+                        "title": "Coming meetings",
+                        "icon": "upcoming",
+                        "link": reverse_lazy("admin:calendars_assignment_upcoming"),
+                        "permission": may("calendars.assignment"),
+                    },
+                    _link("Policies", "rule", "calendars", "recordingpolicy"),
+                    _link("Choices", "touch_app", "calendars", "recordingchoice"),
+                    _link("Bot profiles", "tune", "calendars", "botprofile"),
+                ],
+            },
+            {
                 "title": "Webhooks",
                 "collapsible": True,
                 "items": [

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from calendars.admin import customers, events, handovers, ledger, records, regions, webhooks, workspaces
+from calendars.admin import customers, events, handovers, ledger, policies, records, regions, webhooks, workspaces
 
-__all__ = ["customers", "events", "handovers", "ledger", "records", "regions", "webhooks", "workspaces"]
+__all__ = ["customers", "events", "handovers", "ledger", "policies", "records", "regions", "webhooks", "workspaces"]

@@ -8,12 +8,24 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from calendars.admin.base import SEALED, AuditedAdmin
-from calendars.models import Calendar, Connection, ConnectionStatus, Customer, CustomerDomain
+from calendars.judging import policies_of
+from calendars.models import (
+    Calendar,
+    Connection,
+    ConnectionStatus,
+    Customer,
+    CustomerDomain,
+    RecordingChoice,
+    RecordingPolicy,
+)
 from recallops.admin_base import FewRelated, HistoryAdmin, TabularInline, computed_once
-from recallops.admin_display import badge, json_block, moment, table, to, without_query
+from recallops.admin_display import badge, json_block, list_url, moment, table, to, without_query
 
 STATUS_COLOURS = {
     ConnectionStatus.CONNECTED: "success",
@@ -45,6 +57,7 @@ class CustomerAdmin(AuditedAdmin):
     list_display = ["name", "slug", "domain_names"]
     search_fields = ["name", "slug", "domains__domain"]
     prepopulated_fields = {"slug": ["name"]}
+    readonly_fields = ["recording"]
     inlines = [DomainInline]
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -55,6 +68,24 @@ class CustomerAdmin(AuditedAdmin):
     def domain_names(self, obj: Customer) -> str:
         """The domains, in one line."""
         return ", ".join(domain.domain for domain in obj.domains.all())
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A new one has no policy yet."""
+        return ["name", "slug", "recording"] if obj else ["name", "slug"]
+
+    @admin.display(description="recording")
+    @computed_once
+    def recording(self, obj: Customer) -> SafeString:
+        """Its policy, and what was chosen by hand."""
+        policy = RecordingPolicy.objects.filter(customer=obj).first()
+        query = urlencode({"customer": str(obj.pk)})
+        chosen = list_url(RecordingChoice, customer__id__exact=obj.pk)
+        if policy is None:
+            add = reverse("admin:calendars_recordingpolicy_add")
+            shown = format_html('as found; <a class="ro-link" href="{}?{}">give it a policy</a>', add, query)
+        else:
+            shown = format_html("{}", to(policy, policy.get_which_display()))
+        return format_html('{} · <a class="ro-link" href="{}">chosen by hand</a>', shown, chosen)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A customer with calendars stays."""
@@ -72,8 +103,8 @@ class CalendarAdmin(HistoryAdmin):
     list_filter = ["platform", ("customer", FewRelated)]
     search_fields = ["email__startswith", "customer__slug__exact"]
     search_help_text = "Begin of an e-mail address, or a customer's slug"
-    fields = ["email", "platform", "customer", "family", "known_as"]
-    readonly_fields = ["known_as"]
+    fields = ["email", "platform", "customer", "family", "recording", "known_as"]
+    readonly_fields = ["recording", "known_as"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Read the connections of a page at once, without their secrets."""
@@ -86,6 +117,17 @@ class CalendarAdmin(HistoryAdmin):
     def where(self, obj: Calendar) -> str:
         """Where it is known, and how it is there."""
         return ", ".join(f"{one.workspace}: {one.get_status_display()}" for one in obj.connections.all())
+
+    @admin.display(description="recording")
+    @computed_once
+    def recording(self, obj: Calendar) -> str | SafeString:
+        """The policy that holds for it: its own, else its customer's."""
+        policy = policies_of([obj]).get(obj.pk)
+        waits = ", waits to be judged again" if obj.judge_at else ""
+        if policy is None:
+            return f"as found{waits}"
+        whose = "its own" if policy.calendar_id else "its customer's"
+        return format_html("{} ({}){}", to(policy, policy.get_which_display()), whose, waits)
 
     @admin.display(description="connections")
     def known_as(self, obj: Calendar) -> SafeString:

@@ -5,14 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from calendars.models import Event
-from recallops.admin_base import HistoryAdmin
-from recallops.admin_display import json_block, link, moment
+from calendars.admin.base import sealed
+from calendars.admin.policies import judge_again
+from calendars.judging import Judge
+from calendars.models import AuditEntry, Calendar, Event, RecordingChoice
+from calendars.scheduling.policy import meeting_of
+from recallops.admin_base import HistoryAdmin, computed_once, post_action
+from recallops.admin_display import at, badge, json_block, link, moment
+from recallops.logs import one_line
+
+WILL = "{who} decided: {what}. Its calendar is judged again within seconds."
+RECORD = "a bot attends this event, whatever the policy says"
+DO_NOT = "no bot is sent for this calendar; another calendar that wants the meeting still sends one"
+POLICY_DECIDES = "The policy decides again. Its calendar is judged within seconds."
+NOTHING_CHOSEN = "Nothing was chosen for this event: the policy decides already."
+NOBODY_SAID = "Nobody has said anything about this calendar: its meetings stay as found."
 
 
 @admin.register(Event)
@@ -24,13 +40,15 @@ class EventAdmin(HistoryAdmin):
         "shown_title",
         "calendar",
         "workspace",
+        "wanted",
+        "why",
         "bot_count",
         "is_deleted",
         moment("read_begun_at"),
     ]
     list_display_links = ["shown_title"]
-    list_select_related = ["connection__calendar", "workspace"]
-    list_filter = ["workspace", "is_deleted"]
+    list_select_related = ["connection__calendar", "workspace", "occurrence"]
+    list_filter = ["workspace", "occurrence__wanted", "is_deleted"]
     search_fields = ["remote_id__startswith", "connection__calendar__email__startswith"]
     search_help_text = "Begin of the provider's id or of a calendar's e-mail address"
     ordering = ["-pk"]
@@ -44,20 +62,84 @@ class EventAdmin(HistoryAdmin):
         "meeting_link",
         "meeting_platform",
         "is_deleted",
+        "wanted_text",
+        "judgement",
+        "choice_text",
+        "series_text",
         "read_begun_at",
         "changed_at",
         "bots_text",
         "raw_text",
     ]
-    readonly_fields = ["shown_title", "meeting_link", "bots_text", "raw_text"]
+    readonly_fields = [
+        "shown_title",
+        "meeting_link",
+        "wanted_text",
+        "judgement",
+        "choice_text",
+        "series_text",
+        "bots_text",
+        "raw_text",
+    ]
+    change_form_outer_before_template = "recallops/event_choice.html"
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Take the title out of the provider's JSON in the database, and leave the rest there."""
-        rows = super().get_queryset(request).select_related("connection__calendar", "workspace")
+        rows = super().get_queryset(request)
+        rows = rows.select_related("connection__calendar", "workspace", "occurrence__recording_choice")
         title = Coalesce(KeyTextTransform("summary", "raw"), KeyTextTransform("subject", "raw"))
-        return rows.defer(
-            "raw", "connection__oauth_client_secret", "connection__refresh_token", "connection__webhook_url"
-        ).annotate(headline=title)
+        return rows.defer("raw", *sealed("connection")).annotate(headline=title)
+
+    def has_choose_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        """The event itself is read-only: a choice is a row of its own."""
+        return request.user.has_perm("calendars.change_recordingchoice")
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Tell the page what was chosen, and whether its person may choose."""
+        context["may_choose"] = self.has_choose_permission(request)
+        if obj := kwargs.get("obj"):
+            context["chosen"] = _choice(obj)
+            context["title_of_event"] = self.shown_title(obj)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    # --- acts
+
+    @post_action(label="record this event", permission="choose")
+    def record(self, request: HttpRequest, obj: Event) -> str:
+        """Let a bot attend, whatever the policy says."""
+        return self._choose(request, obj, record=True)
+
+    @post_action(label="do not record this event", permission="choose")
+    def do_not_record(self, request: HttpRequest, obj: Event) -> str:
+        """Let no bot attend for this calendar."""
+        return self._choose(request, obj, record=False)
+
+    @post_action(label="as the policy says", permission="choose")
+    def as_the_policy_says(self, request: HttpRequest, obj: Event) -> str:
+        """Forget what was chosen for this event."""
+        with transaction.atomic():
+            gone, _ = RecordingChoice.objects.filter(occurrence=obj.occurrence_id).delete()
+            if not gone:
+                return NOTHING_CHOSEN
+            AuditEntry.objects.record(actor=request.user, action="event.as_policy", subject=obj)
+            judge_again(Calendar.objects.filter(pk=obj.occurrence.calendar_id))
+        return POLICY_DECIDES
+
+    def _choose(self, request: HttpRequest, obj: Event, *, record: bool) -> str:
+        said = " ".join(one_line(request.POST.get("reason", "")[:1000].replace("\x00", "")).split())[:200]
+        who = str(request.user)
+        with transaction.atomic():
+            before = RecordingChoice.objects.select_for_update().filter(occurrence=obj.occurrence_id).first()
+            if before is None or (before.record, before.reason) != (record, said):
+                RecordingChoice.objects.update_or_create(
+                    occurrence=obj.occurrence, defaults={"record": record, "reason": said, "made_by": who[:200]}
+                )
+                action = "event.record" if record else "event.do_not_record"
+                AuditEntry.objects.record(actor=request.user, action=action, subject=obj, reason=said)
+                judge_again(Calendar.objects.filter(pk=obj.occurrence.calendar_id))
+        return WILL.format(who=who, what=RECORD if record else DO_NOT)
+
+    # --- what is shown
 
     @admin.display(description="title")
     def shown_title(self, obj: Any) -> str:
@@ -88,3 +170,71 @@ class EventAdmin(HistoryAdmin):
     def raw_text(self, obj: Event) -> SafeString:
         """What the calendar's own provider says."""
         return json_block(obj.raw)
+
+    @admin.display(description="wanted", ordering="occurrence__wanted")
+    def wanted(self, obj: Event) -> SafeString:
+        """Whether a bot shall attend it."""
+        return _yes_or_no(obj.occurrence.wanted)
+
+    @admin.display(description="why")
+    def why(self, obj: Event) -> str:
+        """Why it is or is not."""
+        return obj.occurrence.reason or "–"
+
+    @admin.display(description="wanted")
+    def wanted_text(self, obj: Event) -> SafeString:
+        """What was judged, by the workspace that owns the meeting, and why."""
+        return format_html("{} {}", _yes_or_no(obj.occurrence.wanted), obj.occurrence.reason)
+
+    @admin.display(description="by what holds now")
+    @computed_once
+    def judgement(self, obj: Event) -> str | SafeString:
+        """The judgement of the present policy and choices on this event as it is shown here."""
+        occurrence = obj.occurrence
+        occurrence.calendar = calendar = obj.connection.calendar
+        found = occurrence.wanted or bool(obj.bots)
+        judged = Judge({calendar}, [occurrence]).judge(occurrence, obj, found=found)
+        if judged is None:
+            return NOBODY_SAID
+        waits = " (the calendar waits to be judged again)" if calendar.judge_at else ""
+        return format_html("{} {}{}", _yes_or_no(judged.wanted), judged.reason, waits)
+
+    @admin.display(description="chosen by hand")
+    def choice_text(self, obj: Event) -> str | SafeString:
+        """What somebody decided for this one event."""
+        choice = _choice(obj)
+        if choice is None:
+            return "nothing for this event"
+        said = f": {choice.reason}" if choice.reason else ""
+        return f"{'record' if choice.record else 'do not record'}{said} ({choice.made_by}, {at(choice.made_at)})"
+
+    @admin.display(description="series")
+    @computed_once
+    def series_text(self, obj: Event) -> str | SafeString:
+        """What a choice for the whole series may name, and where it is made."""
+        calendar, raw = obj.connection.calendar, obj.raw
+        meeting = meeting_of(
+            platform=calendar.platform,
+            raw=raw,
+            ical_uid=obj.occurrence.ical_uid,
+            url=obj.url,
+            is_deleted=obj.is_deleted,
+            addresses=(),
+        )
+        if not meeting.recurring:
+            return "none"
+        add = reverse("admin:calendars_recordingchoice_add")
+        names = (
+            (name, urlencode({"customer": str(calendar.customer_id), "series": name}))
+            for name in sorted(meeting.series)
+        )
+        line = '<div class="ro-row"><code>{}</code> <a class="ro-link" href="{}?{}">choose for the series</a></div>'
+        return format_html_join("", line, ((name, add, query) for name, query in names))
+
+
+def _yes_or_no(wanted: bool) -> SafeString:
+    return badge("wanted", "success") if wanted else badge("not wanted")
+
+
+def _choice(event: Event) -> RecordingChoice | None:
+    return getattr(event.occurrence, "recording_choice", None)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
 from calendars.admin.base import sealed
@@ -68,6 +71,7 @@ class AssignmentAdmin(HistoryAdmin):
         "config_text",
     ]
     readonly_fields = ["meeting_link", "keys_text", "members_table", "intents_table", "config_text"]
+    list_before_template = "recallops/ledger_links.html"
     extra_filters: list[Any] = []
     """Filters that other apps bring along: this one knows nothing of batches."""
 
@@ -76,6 +80,26 @@ class AssignmentAdmin(HistoryAdmin):
         members = Occurrence.objects.select_related("calendar")
         rows = super().get_queryset(request).defer("bot_config", "keys")
         return rows.prefetch_related(Prefetch("occurrences", queryset=members))
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the coming hours."""
+        view = self.admin_site.admin_view(self.upcoming_view)
+        return [path("upcoming/", view, name="calendars_assignment_upcoming"), *super().get_urls()]
+
+    def upcoming_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the coming meetings by hour. Titles are shown to whoever may see events."""
+        from calendars.admin import upcoming
+
+        if not self.has_view_permission(request):
+            raise PermissionDenied("Looking at coming meetings needs the permission to view assignments.")
+        hours = upcoming.hours_of(request.GET.get("hours", ""))
+        context = {
+            **self.admin_site.each_context(request),
+            **upcoming.upcoming(hours, with_titles=request.user.has_perm("calendars.view_event")),
+            "title": "Coming meetings",
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "admin/calendars/assignment/upcoming.html", context)
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         """Add the filters of other apps."""
