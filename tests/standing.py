@@ -24,6 +24,8 @@ from calendars.models import (
     Workspace,
 )
 from calendars.providers.recall_endpoints import LIST_EVENTS
+from migrations_app.itineraries import Step
+from migrations_app.models import Batch
 from recallops.sandbox import company, webhooks
 from recallops.sandbox.meetings import GOOGLE
 from recallops.sandbox.records import SCHEDULED
@@ -111,9 +113,12 @@ class Stand(Move):
         self.run(until=lambda: self.time.now() >= at, longest=timedelta(days=40))
         self.world.timers.cancel(alarm)
 
-    def at_rest(self) -> bool:
-        """Never by itself: meetings go on."""
-        return False
+    def hand_over(self, **options: Any) -> None:
+        """Move everything to the target, and rest before the delete."""
+        batch = self.new_batch("move", **options)
+        self.allow(Step.HAND_OVER, batch)
+        self.run(until=lambda: Batch.objects.filter(pk=batch.pk, reached=Step.HAND_OVER).exists())
+        self.batch = batch
 
     def where(self) -> str:
         """Say where the meetings stand, for a failed test."""
@@ -128,10 +133,10 @@ class Stand(Move):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self.time.at}>"
 
-    def want(self, meeting: Any, *emails: str, wanted: bool = True) -> Any:
-        """Tell the proof whose copies of a meeting are to be recorded."""
+    def want(self, meeting: Any, *emails: str, wanted: bool = True, scope: str = "") -> Any:
+        """Tell the proof whose copies of a meeting are to be recorded, and with whom they share."""
         for email in emails:
-            self.world.want(meeting, self.world.accounts[(GOOGLE, email)], wanted=wanted, scope="")
+            self.world.want(meeting, self.world.accounts[(GOOGLE, email)], wanted=wanted, scope=scope)
         return meeting
 
     def bots_at(self, start: datetime, region: str = SOURCE) -> int:
