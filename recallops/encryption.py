@@ -104,6 +104,10 @@ class EncryptedJSONField(EncryptedTextField):
     def _know(self, secret: str) -> None:
         """Only parts of such a value are secret; logs never hold it as a whole."""
 
+    def to_python(self, value: Any) -> Any:
+        """Take the value as it is; as text, `full_clean` would make a string of it."""
+        return value
+
     def get_prep_value(self, value: Any) -> Any:
         """Encrypt the value's JSON."""
         return None if value is None else super().get_prep_value(json.dumps(value))

@@ -126,7 +126,7 @@ class EventAdmin(HistoryAdmin):
         return POLICY_DECIDES
 
     def _choose(self, request: HttpRequest, obj: Event, *, record: bool) -> str:
-        said = " ".join(one_line(request.POST.get("reason", "")[:1000].replace("\x00", "")).split())[:200]
+        said = one_line(" ".join(request.POST.get("reason", "").replace("\x00", "").split()))[:200]
         who = str(request.user)
         with transaction.atomic():
             before = RecordingChoice.objects.select_for_update().filter(occurrence=obj.occurrence_id).first()

@@ -14,6 +14,7 @@ from calendars.models import (
     Assignment,
     AuditEntry,
     Bot,
+    BotProfile,
     Calendar,
     Connection,
     ConnectionStatus,
@@ -26,6 +27,8 @@ from calendars.models import (
     Occurrence,
     Platform,
     RateBudget,
+    RecordingChoice,
+    RecordingPolicy,
     Region,
     Verdict,
     WebhookEndpoint,
@@ -173,6 +176,23 @@ def make_bot(workspace: Workspace, **fields: Any) -> Bot:
         "read_begun_at": clock.now(),
     }
     return Bot.objects.create(workspace=workspace, **{**defaults, **fields})
+
+
+def make_profile(name: str = "", **fields: Any) -> BotProfile:
+    config = fields.pop("config", {"bot_name": "Notetaker"})
+    return BotProfile.objects.create(name=name or f"profile-{next(_number)}", config=config, **fields)
+
+
+def make_policy(subject: Customer | Calendar, **fields: Any) -> RecordingPolicy:
+    whom = {"customer": subject} if isinstance(subject, Customer) else {"calendar": subject}
+    return RecordingPolicy.objects.create(**whom, **fields)
+
+
+def make_choice(subject: Customer | Occurrence, **fields: Any) -> RecordingChoice:
+    """A choice for a series of a customer, or for one event."""
+    series = fields.pop("series", f"series-{next(_number)}@calendar.example")
+    whom = {"customer": subject, "series": series} if isinstance(subject, Customer) else {"occurrence": subject}
+    return RecordingChoice.objects.create(**{"record": True, "made_by": "somebody", **whom, **fields})
 
 
 def make_intent(workspace: Workspace, **fields: Any) -> Intent:

@@ -69,6 +69,9 @@ def looker(db: None) -> Client:
                 "webhookendpoint",
                 "webhookrefusal",
                 "webhooksecret",
+                "botprofile",
+                "recordingchoice",
+                "recordingpolicy",
             )
         ),
     ]

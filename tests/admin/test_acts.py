@@ -11,14 +11,17 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
-from calendars.models import ApiKey, AuditEntry, Delivery, Handover
+from calendars.models import ApiKey, AuditEntry, Calendar, Delivery, Event, Handover, RecordingChoice
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, Finding, Item, ItemStatus, Severity
 from tests.admin.builders import (
     NOON,
     make_batch,
+    make_choice,
+    make_connection,
     make_delivery,
     make_endpoint,
+    make_event,
     make_finding,
     make_item,
     make_key,
@@ -67,6 +70,16 @@ def _waived(finding: Finding) -> None:
     Finding.objects.filter(pk=finding.pk).update(waived_at=NOON, waived_reason="known")
 
 
+def _event() -> Event:
+    return make_event(make_connection(make_workspace()))
+
+
+def _chosen_event() -> Event:
+    event = _event()
+    make_choice(event.occurrence)
+    return event
+
+
 BATCH = "migrations_app_batch_"
 ACTS = [
     Act(BATCH + "goal", make_batch, {"step": "preflight"}, _closed, "closed"),
@@ -89,7 +102,11 @@ ACTS = [
         "already waived",
     ),
 ]
+CHOICE = {"reason": "the client asked"}
 ALL = [
+    Act("calendars_event_record", _event, CHOICE),
+    Act("calendars_event_do_not_record", _event, CHOICE),
+    Act("calendars_event_as_the_policy_says", _chosen_event),
     *ACTS,
     Act("calendars_apikey_test_connection", lambda: make_key(make_workspace())),
     Act("calendars_delivery_try_again", lambda: make_delivery(make_endpoint(make_workspace()))),
@@ -102,7 +119,7 @@ def _rows() -> list[Any]:
     """Everything that an act could change."""
     return [
         list(model.objects.order_by("pk").values())
-        for model in (Batch, Handover, Item, Finding, AuditEntry, ApiKey, Delivery)  # type: ignore[attr-defined]
+        for model in (Batch, Handover, Item, Finding, AuditEntry, ApiKey, Delivery, RecordingChoice, Calendar)  # type: ignore[attr-defined]
     ]
 
 

@@ -108,24 +108,35 @@ def pages() -> list[str]:
             endpoint, body=text.encode(), event=text[:120], subject=text[:120], region=text[:40], reason=text
         )
         refusal = make.make_refusal(endpoint, detail=text)
+        profile = make.make_profile(config={text: text, "nested": [{"chat": text}]})
+        policy, own = make.make_policy(customer, bot_profile=profile), make.make_policy(calendar, which="external")
+        event.occurrence.reason = text
+        event.occurrence.save(update_fields=["reason"])
+        choice = make.make_choice(event.occurrence, reason=text, made_by=text)
+        of_series = make.make_choice(customer, series=text, reason=text, made_by=text)
         urls += [
             reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
             for row in (
                 *(connection, assignment, event, bot, item, finding),
                 *(endpoint, signing, delivery, refusal),
+                *(profile, policy, own, choice, of_series, customer, calendar),
             )
         ]
     batch.customers.set(type(customer).objects.all())
+    urls.append(reverse("admin:calendars_assignment_upcoming") + "?hours=72")
     return urls + [
         reverse(f"admin:{name}_changelist")
         for name in (
             "calendars_assignment",
             "calendars_bot",
+            "calendars_botprofile",
             "calendars_calendar",
             "calendars_connection",
             "calendars_customer",
             "calendars_delivery",
             "calendars_event",
+            "calendars_recordingchoice",
+            "calendars_recordingpolicy",
             "calendars_webhookendpoint",
             "calendars_webhookrefusal",
             "calendars_webhooksecret",

@@ -310,6 +310,7 @@ def test_a_new_workspace_gets_a_family_and_its_budgets(chief: Client) -> None:
     region = make.make_region()
     plain = dict.fromkeys(("freeze", "late_commit", "margin", "age_for_write", "age_for_wait"), "00:10:00")
     plain |= dict.fromkeys(("age_near_start", "patience", "sweep_every"), "00:10:00")
+    plain |= dict.fromkeys(("webhook_gather", "full_every"), "01:00:00")
     data = {"slug": "acme", "name": "Acme", "region": region.pk, "family": "", "scheduler": "managed"}
     data |= {"dedup_scheme": "as_found", "reserve_percent": "20", **plain}
     response = chief.post(reverse("admin:calendars_workspace_add"), data)

@@ -9,7 +9,20 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from calendars.models import Connection, Delivery, OAuthClient, WebhookEndpoint, WebhookRefusal, WebhookSecret
+from calendars.models import (
+    BotProfile,
+    Calendar,
+    Connection,
+    Customer,
+    Delivery,
+    Event,
+    OAuthClient,
+    RecordingChoice,
+    RecordingPolicy,
+    WebhookEndpoint,
+    WebhookRefusal,
+    WebhookSecret,
+)
 from migrations_app.models import Batch, ItemStatus
 from recallops.admin_base import BoundedPaginator
 from tests.admin import builders as make
@@ -22,6 +35,7 @@ LISTS = [
     "calendars_assignment",
     "calendars_auditentry",
     "calendars_bot",
+    "calendars_botprofile",
     "calendars_calendar",
     "calendars_connection",
     "calendars_customer",
@@ -31,6 +45,8 @@ LISTS = [
     "calendars_idmapping",
     "calendars_intent",
     "calendars_oauthclient",
+    "calendars_recordingchoice",
+    "calendars_recordingpolicy",
     "calendars_region",
     "calendars_webhookendpoint",
     "calendars_webhookrefusal",
@@ -52,7 +68,13 @@ def fill(rows: int) -> Batch:
         connection = make.make_connection(source, calendar)
         make.make_connection(target, calendar)
         assignment = make.make_assignment(source, calendars=(calendar,), reason=f"reason {number}")
-        make.make_event(connection, occurrence=assignment.occurrences.get())
+        occurrence = assignment.occurrences.get()
+        event = make.make_event(connection, occurrence=occurrence, start=assignment.start, url=assignment.url)
+        make.make_bot(source, remote_id=event.bots[0]["bot_id"], terminal=True)
+        make.make_policy(customer, bot_profile=make.make_profile())
+        make.make_policy(calendar, which="external")
+        make.make_choice(customer)
+        make.make_choice(occurrence)
         make.make_bot(source)
         make.make_intent(source, assignment=assignment)
         make.make_mapping(source, target)
@@ -81,8 +103,10 @@ def queries_by_page(client: Client, get: Callable[..., Any], batch: Batch) -> di
     connection = Connection.objects.order_by("pk").first()
     assert connection is not None
     pages["connection page"] = reverse("admin:calendars_connection_change", args=[connection.pk])
+    pages["coming meetings"] = reverse("admin:calendars_assignment_upcoming") + "?hours=72"
     pages["start"] = reverse("admin:index")
-    for model in (Delivery, WebhookEndpoint, WebhookRefusal, WebhookSecret):
+    of_policy = (BotProfile, Calendar, Customer, Event, RecordingChoice, RecordingPolicy)
+    for model in (*of_policy, Delivery, WebhookEndpoint, WebhookRefusal, WebhookSecret):
         name = model._meta.model_name
         first = model._default_manager.order_by("pk").first()
         assert first is not None

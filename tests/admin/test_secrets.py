@@ -55,7 +55,15 @@ def sealed() -> dict[str, Any]:
     signing = make.make_webhook_secret(batch.source, "whsec_" + SECRETS["webhook secret"], endpoint=endpoint)
     delivery, refusal = make.make_delivery(endpoint), make.make_refusal(endpoint)
     rows = [batch, batch.source, key, connection, connection.calendar, client, event, item, intent, assignment, bot]
-    rows += [endpoint, signing, delivery, refusal]
+    profile = make.make_profile(
+        config={
+            **config,
+            "zoom": {"zak_token": SECRETS["refresh token"]},
+            "recording_config": {"realtime_endpoints": [{"url": "https://u:client-secret-1043@x.example/in"}]},
+        }
+    )
+    policy = make.make_policy(connection.calendar, bot_profile=profile)
+    rows += [endpoint, signing, delivery, refusal, profile, policy, make.make_choice(event.occurrence)]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in rows}
 
 
