@@ -114,7 +114,8 @@ def _query(rng: random.Random, environ: Environ) -> None:
 
 
 def _path(rng: random.Random, environ: Environ) -> None:
-    environ["PATH_INFO"] = _bytes(rng, environ["PATH_INFO"].encode("latin-1")).decode("latin-1")
+    inside = environ["PATH_INFO"].removeprefix("/webhooks/").encode("latin-1")
+    environ["PATH_INFO"] = "/webhooks/" + _bytes(rng, inside).decode("latin-1")
 
 
 def _headers_around(rng: random.Random, environ: Environ) -> None:
