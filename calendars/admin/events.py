@@ -20,7 +20,7 @@ from calendars.judging import Judge
 from calendars.models import AuditEntry, Calendar, Event, RecordingChoice
 from calendars.scheduling.policy import meeting_of
 from recallops.admin_base import HistoryAdmin, computed_once, post_action
-from recallops.admin_display import at, badge, json_block, link, moment
+from recallops.admin_display import badge, json_block, link, moment
 from recallops.logs import one_line
 
 WILL = "{who} decided: {what}. Its calendar is judged again within seconds."
@@ -206,7 +206,7 @@ class EventAdmin(HistoryAdmin):
         if choice is None:
             return "nothing for this event"
         said = f": {choice.reason}" if choice.reason else ""
-        return f"{'record' if choice.record else 'do not record'}{said} ({choice.made_by}, {at(choice.made_at)})"
+        return f"{'record' if choice.record else 'do not record'}{said} ({choice.made_by or 'somebody'})"
 
     @admin.display(description="series")
     @computed_once

@@ -13,7 +13,18 @@ from django.urls import reverse
 from django_q.models import OrmQ, Schedule, Task
 from django_q.signing import SignedPackage
 
-from calendars.models import Assignment, ConnectionStatus, Customer, Intent, OAuthClient, Platform, Verdict, Workspace
+from calendars.models import (
+    Assignment,
+    ConnectionStatus,
+    Customer,
+    Event,
+    Intent,
+    OAuthClient,
+    Occurrence,
+    Platform,
+    Verdict,
+    Workspace,
+)
 from migrations_app.itineraries import FORWARD, Step
 from migrations_app.models import Batch, BatchStatus, CoverageReading, ErrorKind, Item, ItemStatus, Severity
 from recallops import clock
@@ -113,7 +124,11 @@ def _fill(batch: Batch, customer: Customer) -> None:
             reason=SENTENCE,
         )
         _write(assignment, source, calendar)
-    make.make_event(connection, title=UNBROKEN, url=LONG_URL)
+    seen = {"start": assignment.start, "url": assignment.url, "occurrence": assignment.occurrences.get()}
+    make.make_event(connection, title=UNBROKEN, **seen)
+    event = make.make_event(connection, title=UNBROKEN, url=LONG_URL)
+    _decide(event, customer)
+    _receive(source)
     make.make_bot(source, meeting_url=LONG_URL)
     make.make_mapping(source, target)
     for severity in Severity.values:
@@ -123,6 +138,28 @@ def _fill(batch: Batch, customer: Customer) -> None:
         make.make_reading(batch, moment, dict.fromkeys(Verdict.values, 1234))
     for action in ("batch.create", "batch.goal", "batch.pause"):
         make.make_act(batch, action=action)
+
+
+def _decide(event: Event, customer: Customer) -> None:
+    """What people decided about an event of a series, its calendar and its customer."""
+    Occurrence.objects.filter(pk=event.occurrence_id).update(reason=f"external: {UNBROKEN}", ical_uid=UNBROKEN * 5)
+    Event.objects.filter(pk=event.pk).update(raw={"subject": UNBROKEN, "seriesMasterId": UNBROKEN * 4})
+    profile = make.make_profile(
+        "notes-for-everybody-with-a-long-name",
+        config={"bot_name": "Notetaker", "chat": {"on_bot_join": {"message": SENTENCE}}, "metadata": {"a": UNBROKEN}},
+    )
+    make.make_policy(customer, which="external", confirmed_only=True, organizer_only=True, bot_profile=profile)
+    make.make_policy(event.connection.calendar, which="manual")
+    make.make_choice(customer, series=UNBROKEN * 5, reason=UNBROKEN, made_by=UNBROKEN)
+    make.make_choice(event.occurrence, record=False, reason=SENTENCE[:200], made_by="dana")
+
+
+def _receive(workspace: Workspace) -> None:
+    """What came in by webhook, and what was refused."""
+    endpoint = make.make_endpoint(workspace, label=UNBROKEN[:80])
+    make.make_webhook_secret(workspace, endpoint=endpoint)
+    make.make_delivery(endpoint, body=SENTENCE.encode() * 20, reason=SENTENCE, subject=UNBROKEN[:120])
+    make.make_refusal(endpoint, detail=SENTENCE)
 
 
 def _write(assignment: Assignment, workspace: Workspace, calendar: Any) -> None:
@@ -151,5 +188,7 @@ def pages(staff: str) -> list[tuple[str, str]]:
         page = reverse("admin:migrations_app_batch_change", args=[batch.pk])
         found.append((f"{batch} with proposals", f"{page}?propose=1"))
         found.append((f"report of {batch}", reverse("admin:migrations_app_batch_report", args=[batch.pk])))
+    upcoming = reverse("admin:calendars_assignment_upcoming")
+    found += [(f"the coming {hours} hours", f"{upcoming}?hours={hours}") for hours in (6, 72)]
     found.append(("nothing there", reverse("admin:migrations_app_batch_changelist") + "?q=nobody"))
     return [(name[:80], url) for name, url in found]
