@@ -14,6 +14,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from calendars.admin.base import SEALED, AuditedAdmin
+from calendars.admin.policies import judge_again
 from calendars.judging import policies_of
 from calendars.models import (
     Calendar,
@@ -72,6 +73,13 @@ class CustomerAdmin(AuditedAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A new one has no policy yet."""
         return ["name", "slug", "recording"] if obj else ["name", "slug"]
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Judge again who is from outside, when the domains changed."""
+        changed = any(formset.has_changed() for formset in formsets)
+        super().save_related(request, form, formsets, change)
+        if changed:
+            judge_again(Calendar.objects.filter(customer=form.instance))
 
     @admin.display(description="recording")
     @computed_once

@@ -117,6 +117,17 @@ def test_customers_and_calendars_show_the_policy_that_holds(two: Any, chief: Cli
     assert "(its own)" in text_of(chief, page_of(bob))
 
 
+def test_a_new_domain_of_a_customer_makes_others_insiders(two: Any, chief: Client) -> None:
+    ada, _ = two
+    data = {"name": "Northwind", "slug": ada.customer.slug, "domains-TOTAL_FORMS": "2", "domains-INITIAL_FORMS": "1"}
+    known = ada.customer.domains.get()
+    data |= {"domains-0-id": known.pk, "domains-0-customer": ada.customer_id, "domains-0-domain": known.domain}
+    chief.post(page_of(ada.customer), data)
+    assert judged_again() == set()
+    chief.post(page_of(ada.customer), {**data, "domains-1-domain": "nw.example"})
+    assert judged_again() == BOTH
+
+
 # -- choices
 
 
