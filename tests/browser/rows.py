@@ -124,8 +124,8 @@ def _fill(batch: Batch, customer: Customer) -> None:
             reason=SENTENCE,
         )
         _write(assignment, source, calendar)
-    seen = {"start": assignment.start, "url": assignment.url, "occurrence": assignment.occurrences.get()}
-    make.make_event(connection, title=UNBROKEN, **seen)
+        seen = {"start": assignment.start, "url": assignment.url, "occurrence": assignment.occurrences.get()}
+        make.make_event(connection, title=f"{verdict} {UNBROKEN}", **seen)
     event = make.make_event(connection, title=UNBROKEN, url=LONG_URL)
     _decide(event, customer)
     _receive(source)
