@@ -84,12 +84,12 @@ class _View:
                     held.setdefault(entry.bot_id, []).append(member)
         return held
 
-    def stale(self, side: Side | None) -> list[tuple[Member, BotEntry]]:
-        """Return the scheduled bots on wanted members' events that wait for another start or URL."""
+    def stale(self, side: Side | None, *, anybody: bool = False) -> list[tuple[Member, BotEntry]]:
+        """Return the scheduled bots on wanted members' (or anybody's) events that wait for another start or URL."""
         return [
             (member, entry)
             for member in (side.members if side else ())
-            if member.occurrence in self.row.wanted
+            if anybody or member.occurrence in self.row.wanted
             for entry in member.bots
             if not entry.terminal and not entry.live and not self._fits(entry) and entry.start > self.now
         ]
@@ -120,12 +120,11 @@ def _table(row: Row, *, now: datetime, numbers: Numbers) -> Action:
     leaving = all(member.closing for member in able_own) and not all(member.closing for member in able_other)
     if other and (not able_own or leaving) and able_other and not other.open(Purpose.REMOVE):
         return _flip(other, "the owner's calendar cannot carry it any more")
-    # 3: it has begun. Covered ones are watched, never touched.
+    # 3: it has begun. What covers it is watched, never touched.
     if away <= timedelta(0):
-        if any(_of_row(e, row, numbers) for s in _sides(row) for m in s.members for e in m.bots):
-            return Action(Act.WAIT, "in progress", until=row.end)
-        if view.fitting(own) or view.fitting(other):
-            return Action(Act.WAIT, "in progress", until=row.end)
+        came = any(_of_row(e, row, numbers) for s in _sides(row) for m in s.members for e in m.bots)
+        if came or view.fitting(own) or view.fitting(other):
+            return _leftover(view, own) or Action(Act.WAIT, "in progress", until=row.end)
         return _add(view, own, able_own, "in progress without a bot", patient=False)
     # 4: nobody wants it.
     if not row.wanted:
@@ -217,11 +216,12 @@ def _unwanted(view: _View) -> Action:
     row, freeze = view.row, view.numbers.freeze
     lagging = False
     for side in _sides(row):
-        held = [(m, e) for m in side.members for e in m.bots if not e.terminal and not e.live and e.start > view.now]
+        waiting = [(m, e) for m in side.members for e in m.bots if not e.terminal and not e.live and e.start > view.now]
+        held = [(m, e) for m, e in waiting if e.start - view.now > freeze]
+        if waiting and not held:
+            return Action(Act.WAIT, "nobody wants it, but it is too late to remove its bot", until=row.end)
         if not held:
             continue
-        if view.away <= freeze:
-            return Action(Act.WAIT, "nobody wants it, but it is too late to remove its bot", until=row.end)
         agrees = side is row.owner or all(member.deleted or not member.wanted for member in side.members)
         if agrees or view.away < view.numbers.near:
             return _remove(view, side, [m for m, _ in held], tuple(e.bot_id for _, e in held), "nobody wants it")
@@ -295,7 +295,7 @@ def _only_owner(
 def _tidy(view: _View, own: Side, held: dict[str, list[Member]], able_own: tuple[Member, ...]) -> Action | None:
     """Attach wanting members first, then detach those that are unwanted, closing, or wait for another time."""
     if view.away <= view.numbers.freeze:
-        return None
+        return _leftover(view, own)
     keeper = view.keeper(own, held)
     holders = {member.event for member in held[keeper]}
     lacking = tuple(member for member in able_own if member.event not in holders)
@@ -313,6 +313,20 @@ def _tidy(view: _View, own: Side, held: dict[str, list[Member]], able_own: tuple
             view, own, [m for m, _ in stale], tuple(e.bot_id for _, e in stale), "its bot waits for another time"
         )
     return None
+
+
+def _leftover(view: _View, side: Side) -> Action | None:
+    """Remove bots that wait for a time that their event has left, while they can be: they cover nothing here."""
+    stale = [
+        (member, entry)
+        for member, entry in view.stale(side, anybody=True)
+        if entry.start - view.now > view.numbers.freeze
+    ]
+    if not stale:
+        return None
+    return _remove(
+        view, side, [m for m, _ in stale], tuple(e.bot_id for _, e in stale), "its bot waits for another time"
+    )
 
 
 def _both(view: _View, other: Side) -> Action:

@@ -448,6 +448,29 @@ def test_a_stale_bot_beside_the_kept_one_is_removed() -> None:
     assert (action.act, action.bots) == (Act.REMOVE, ("old",))
 
 
+@pytest.mark.parametrize("away", [F, MINUTE, timedelta(0), -MINUTE])
+@pytest.mark.parametrize("wanted", [(1, 2), ()])
+def test_a_bot_that_waits_for_a_time_which_its_meeting_has_left_goes_even_in_the_freeze(
+    away: timedelta, wanted: tuple[int, ...]
+) -> None:
+    meeting = Meeting(away=away, wanted=wanted, moving=False)
+    meeting.shows(SOURCE, bot("s", live=True)).shows(SOURCE, bot("old", start=LATER), occurrence=2)
+    action = meeting.decide()
+    assert (action.act, action.bots, action.events) == (Act.REMOVE, ("old",), (12,))
+
+
+def test_a_bot_that_is_frozen_at_a_time_which_its_meeting_has_left_is_too_late_to_remove() -> None:
+    frozen = bot("old", start=START + F - INSTANT)
+    assert Meeting(away=timedelta(0)).shows(SOURCE, bot("s"), frozen).act() == (Act.WAIT, 0)
+
+
+def test_a_bot_whose_profile_has_changed_is_given_the_new_configuration_before_the_freeze() -> None:
+    for away, act, events in ((F + INSTANT, Act.ADD, (11,)), (F, Act.WAIT, ())):
+        meeting = Meeting(away=away, wanted={1, 2}, outdated=True).shows(SOURCE, bot("s"))
+        action = meeting.shows(SOURCE, bot("s"), occurrence=2).decide()
+        assert (action.act, action.events) == (act, events)
+
+
 def test_a_stale_bot_on_the_other_side_goes_only_when_the_regions_agree() -> None:
     stale = bot("old", start=LATER)
     agreeing = Meeting(wish=TARGET).shows(SOURCE, bot("s")).shows(TARGET, stale)

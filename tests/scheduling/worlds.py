@@ -46,6 +46,7 @@ class Meeting:
     wanted: Iterable[int] = (1,)
     hold: str = ""
     attended: bool | None = None
+    outdated: bool = False
     moving: bool = True  # a hand-over is ordered: there is another side
     keys: dict[int, str] = field(default_factory=lambda: {SOURCE: KEY, TARGET: KEY})
     members: dict[int, list[Member]] = field(default_factory=lambda: {SOURCE: [], TARGET: []})
@@ -120,6 +121,7 @@ class Meeting:
             wish=self.wish,
             hold=self.hold,
             attended=self.attended,
+            outdated=self.outdated,
         )
 
     def decide(self, numbers: Numbers = NUMBERS) -> Action:
