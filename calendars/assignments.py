@@ -87,8 +87,11 @@ def judge_again(calendars: QuerySet[Calendar]) -> None:
 
 
 def judge_calendar(calendar: int) -> None:
-    """Judge the coming events of a calendar anew, wherever it is connected, and wake their assignments."""
-    for workspace in Workspace.objects.filter(connections__calendar=calendar).distinct():
+    """Judge the coming events of a calendar anew, in every workspace that is read, and wake their assignments.
+
+    Where nobody reads, nobody schedules: a policy acts there from the day on which the reading begins.
+    """
+    for workspace in Workspace.objects.filter(connections__calendar=calendar, watched=True).distinct():
         _join_in_chunks(Event.objects.filter(workspace=workspace, connection__calendar=calendar), workspace)
 
 
@@ -136,7 +139,7 @@ def _join_all(events: Collection[Event], *, workspace: Workspace) -> None:
     joining: list[tuple[Occurrence, Event, Assignment]] = []
     for occurrence, event in seen:
         left = occurrence.assignment
-        if not occurrence.wanted and not (left is None and occurrence.pk in strays):
+        if not occurrence.wanted and not ((left is None or left.over) and occurrence.pk in strays):
             continue
         if event.is_deleted or not event.url or event.end <= now:
             continue
@@ -156,23 +159,25 @@ def _judge(seen: Collection[tuple[Occurrence, Event]], workspace: Workspace, now
     strays: set[int] = set()
     for occurrence, event in seen:
         entry = _scheduled(event, now)
-        found = occurrence.wanted or entry is not None
-        judgement = judge.judge(occurrence, event, found=found) or Judgement(found, AS_FOUND if found else "")
-        if entry is not None and not judgement.wanted:
+        before = (occurrence.wanted, occurrence.found, occurrence.reason, occurrence.scope)
+        if entry is not None and (occurrence.assignment is None or occurrence.assignment.over):
+            occurrence.found = True  # nothing of ours is under way, so somebody else has put it there
+        ruled = judge.judge(occurrence, event, found=occurrence.found)
+        judgement = ruled or Judgement(occurrence.found, AS_FOUND if occurrence.found else "")
+        if entry is not None and ruled is not None and not ruled.wanted:
             strays.add(occurrence.pk)
-        before = (occurrence.wanted, occurrence.reason, occurrence.scope)
         if occurrence.assignment is None and (judgement.wanted or occurrence.pk in strays) and event.url:
             if entry is not None or workspace.dedup_scheme != DedupScheme.AS_FOUND:
                 occurrence.scope = _scope(workspace, occurrence, entry["key"] if entry else "")
             elif not (occurrence.wanted and occurrence.scope):
                 keyless.append((occurrence, event))
         occurrence.wanted, occurrence.reason = judgement.wanted, judgement.reason
-        if before != (occurrence.wanted, occurrence.reason, occurrence.scope):
+        if before != (occurrence.wanted, occurrence.found, occurrence.reason, occurrence.scope):
             changed.append(occurrence)
     if keyless:
         changed += _share(keyless, seen, workspace)
     if changed:
-        Occurrence.objects.bulk_update(set(changed), ["wanted", "reason", "scope"])
+        Occurrence.objects.bulk_update(set(changed), ["wanted", "found", "reason", "scope"])
     return strays
 
 

@@ -291,7 +291,9 @@ def _digest(item: RecallEvent) -> str:
 
 
 def bots(workspace: Workspace, items: Sequence[RecallBot], *, begun_at: datetime) -> None:
-    """Store bots as they were read."""
+    """Store bots as they were read, but for those of which a webhook has told something newer."""
+    told = Bot.objects.filter(workspace=workspace, status_at__gt=begun_at, remote_id__in=[item.id for item in items])
+    newer = set(told.values_list("remote_id", flat=True))
     rows = [
         Bot(
             workspace=workspace,
@@ -304,7 +306,8 @@ def bots(workspace: Workspace, items: Sequence[RecallBot], *, begun_at: datetime
             config=storable(item.body),
             read_begun_at=begun_at,
         )
-        for item in items
+        for item in sorted(items, key=lambda item: item.id)  # whoever writes many takes them in this order
+        if item.id not in newer
     ]
     Bot.objects.bulk_create(
         rows,
@@ -317,7 +320,8 @@ def bots(workspace: Workspace, items: Sequence[RecallBot], *, begun_at: datetime
 def bot_statuses(workspace: Workspace, told: Sequence[tuple[str, str, datetime]]) -> None:
     """Store what webhooks say of bots: (id, code, the provider's time of it), in any order, doubled or late.
 
-    An older word never takes back a newer one, and what is over stays over. The assignments that hold them are woken.
+    An older word never takes back a newer one, and what is over stays over. Where the workspace is read, the
+    assignments that hold them are woken.
     """
     newest: dict[str, tuple[datetime, str]] = {}
     in_call = {bot_id for bot_id, code, _ in told if code in IN_CALL}
@@ -332,7 +336,7 @@ def bot_statuses(workspace: Workspace, told: Sequence[tuple[str, str, datetime]]
     with transaction.atomic():
         rows = Bot.objects.select_for_update(no_key=True).filter(workspace=workspace, remote_id__in=newest)
         changed = []
-        for row in rows.order_by("pk"):
+        for row in rows.order_by("remote_id"):
             at, code = newest[row.remote_id]
             before = (row.status, row.terminal, row.attended)
             row.attended |= row.remote_id in in_call
@@ -341,7 +345,7 @@ def bot_statuses(workspace: Workspace, told: Sequence[tuple[str, str, datetime]]
             if before != (row.status, row.terminal, row.attended):
                 changed.append(row)
         Bot.objects.bulk_update(changed, ["status", "status_at", "terminal", "attended"])
-    if changed:
+    if changed and workspace.watched:
         holding = Q()
         for row in changed:
             holding |= Q(bots__contains=[{"bot_id": row.remote_id}])

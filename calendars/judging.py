@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import CharField, F, Func, Q, Value
+from django.db.models.functions import Lower
 
 from calendars.models import Calendar, Connection, CustomerDomain, Event, Occurrence, RecordingChoice, RecordingPolicy
-from calendars.scheduling.deduplication import domain_of
 from calendars.scheduling.policy import Choice, Judgement, Meeting, Rule, judge, meeting_of
 
 AS_FOUND = Rule(which="as_found")
@@ -52,8 +52,11 @@ class Judge:
     def _read_people(self, calendars: Collection[Calendar], customers: set[int]) -> None:
         for customer, domain in CustomerDomain.objects.filter(customer__in=customers).values_list("customer", "domain"):
             self._inside[customer].add(domain)
+        their_domain = Lower(Func(F("email"), Value("@"), Value(2), function="split_part", output_field=CharField()))
+        theirs = Calendar.objects.filter(customer__in=customers, email__contains="@").order_by()
+        for customer, found in theirs.values_list("customer", their_domain).distinct():
+            self._inside[customer].add(found)
         for calendar in calendars:
-            self._inside[calendar.customer_id].add(domain_of(calendar.email))
             self._addresses[calendar.pk].add(calendar.email)
         known = Connection.objects.filter(calendar__in=calendars)
         for pk, *emails in known.values_list("calendar", "platform_email", "oauth_email"):

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Q
+from django.db.models.functions import Coalesce, Least
 
 from calendars import assignments, ingest
-from calendars.leases import Lease, give_back, take
+from calendars.leases import Lease, give_back, locked, take
 from calendars.models import Calendar, Connection, ConnectionStatus, Delivery, Event, Sweep, Workspace
 from calendars.providers import errors
 from calendars.providers.connect import client_for
@@ -138,29 +139,45 @@ def _fetch(sweep: Sweep, client: RecallClient) -> Page[Any]:
 
 
 def sweep_changes(workspace: Workspace) -> bool:
-    """Read connections' states and what changed since the last mark; return whether it is finished.
+    """Read what changed since the last mark, and connections' states; return whether it is finished.
 
     A workspace that is always scheduled is read as a whole at first and every so often, and so is a calendar that
     came up. What webhooks speak of between two turns is read from a little before the last mark, and moves none: rows
-    that became visible late are read again by the next turn.
+    that became visible late are read again by the next turn. Raises ProviderError; what was read before it is kept.
     """
-    if not _read_calendars(workspace):
-        return False
-    if workspace.always_on and not _read_whole(workspace):
-        return False
+    first = workspace.always_on and workspace.full_read_at is None
+    if first and not (_read_calendars(workspace) and _read_whole(workspace)):
+        return _not_yet(workspace)
     kind = Sweep.Kind.CHANGES if _turn_is_due(workspace) else Sweep.Kind.NEWS
     sweep = open_sweep(workspace, kind, since=_since(workspace, kind))
     if not run_sweep(sweep):
         return False
+    _finish(workspace, sweep)
+    if _read_calendars(workspace) and (not workspace.always_on or _read_whole(workspace)):
+        return True
+    return _not_yet(workspace)
+
+
+def _not_yet(workspace: Workspace) -> bool:
+    """Go on at once with what is not finished: the time of one turn is up, not its work."""
+    Workspace.objects.filter(pk=workspace.pk).update(sweep_due_at=clock.now())
+    return False
+
+
+def _finish(workspace: Workspace, sweep: Sweep) -> None:
+    """Note the mark and the next turn. Webhooks that came in meanwhile bring it forward, before or after this."""
     _tidy(workspace)
-    Workspace.objects.filter(pk=workspace.pk).update(
-        sweep_due_at=_next_turn(clock.now(), workspace.sweep_every), swept_at=sweep.begun_at, trouble=""
-    )
-    if kind == Sweep.Kind.CHANGES:
-        Workspace.objects.filter(pk=workspace.pk).update(sweep_mark=sweep.mark)
+    fields: dict[str, Any] = {
+        "sweep_due_at": _next_turn(clock.now(), workspace.sweep_every),
+        "swept_at": sweep.begun_at,
+        "trouble": "",
+    }
+    if sweep.kind == Sweep.Kind.CHANGES:
+        fields["sweep_mark"] = sweep.mark
+    Workspace.objects.filter(pk=workspace.pk).update(**fields)
+    Workspace.objects.filter(pk=workspace.pk, news_since=workspace.news_since).update(news_since=None)
     if Connection.objects.filter(workspace=workspace, events_changed_at__gte=sweep.begun_at).exists():
         _hurry(workspace)
-    return True
 
 
 def _tidy(workspace: Workspace) -> None:
@@ -192,7 +209,8 @@ def _since(workspace: Workspace, kind: Sweep.Kind) -> datetime:
         return turn
     marks = Sweep.objects.filter(workspace=workspace, kind__in=CHANGED).exclude(finished_at=None)
     newest = marks.aggregate(mark=Max("mark"))["mark"]
-    return newest - TIES if newest else turn
+    told = [moment for moment in (newest, workspace.news_since) if moment is not None]
+    return max(min(told) - TIES, turn) if told else turn
 
 
 def _read_calendars(workspace: Workspace) -> bool:
@@ -226,7 +244,8 @@ def _read_whole(workspace: Workspace) -> bool:
     open_one = Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.EVENTS, finished_at=None)
     last = workspace.full_read_at
     if last is None or last + workspace.full_every <= clock.now() or open_one.exists():
-        fresh.update(events_read_at=clock.now())
+        if not open_one.exists():  # what comes up later is read by itself
+            fresh.filter(status=ConnectionStatus.CONNECTED).update(events_read_at=clock.now())
         sweep = open_sweep(workspace, Sweep.Kind.EVENTS)
         if not run_sweep(sweep):
             return False
@@ -253,15 +272,22 @@ def events_changed(workspace: Workspace, calendars: Mapping[str, datetime | None
     """
     mark = workspace.sweep_mark
     news = {remote_id for remote_id, at in calendars.items() if at is None or mark is None or at + OVERLAP >= mark}
-    Connection.objects.live().filter(workspace=workspace, remote_id__in=news).update(events_changed_at=heard_at)
+    with transaction.atomic():
+        told = locked(Connection.objects.live().filter(workspace=workspace, remote_id__in=news))
+        Connection.objects.filter(pk__in=told).update(events_changed_at=heard_at)
     if news:
+        if moments := [at for one, at in calendars.items() if one in news and at is not None]:
+            oldest = Least(Coalesce("news_since", min(moments)), min(moments))
+            Workspace.objects.filter(pk=workspace.pk).update(news_since=oldest)
         _look_up(workspace, news)
         _hurry(workspace)
 
 
 def calendars_changed(workspace: Workspace, calendar_ids: Collection[str], *, heard_at: datetime) -> None:
     """Note what `calendar.update` webhooks say: these calendars have another state."""
-    Connection.objects.live().filter(workspace=workspace, remote_id__in=calendar_ids).update(changed_at=heard_at)
+    with transaction.atomic():
+        told = locked(Connection.objects.live().filter(workspace=workspace, remote_id__in=calendar_ids))
+        Connection.objects.filter(pk__in=told).update(changed_at=heard_at)
     _look_up(workspace, calendar_ids)
     _hurry(workspace)
 

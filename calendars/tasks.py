@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
+from django.db import OperationalError
 from django.db.models import Min, Q, QuerySet
 
 from calendars import assignments, drivers, sync
@@ -17,11 +19,13 @@ from calendars.scheduling.reconcile import reconcile
 from calendars.webhooks import handling
 from recallops import clock
 
+logger = logging.getLogger("recallops.webhooks")
+
 TASK = "calendars.tasks.drive"
 CHUNK = 40  # assignments at once: few enough that the writes follow the readings closely, enough to fill a page
 SWEEP_RETRY = timedelta(minutes=1)
 JUDGE_RETRY = timedelta(minutes=5)
-HEARD_AT_ONCE = 200  # deliveries
+HEARD_AT_ONCE = 100  # deliveries
 
 
 def pump() -> int:
@@ -81,9 +85,12 @@ def _hear(family: str) -> None:
     """Act on deliveries that wait. It takes milliseconds and calls nobody, so no lease is needed: others wait."""
     if not _waiting_deliveries().filter(workspace__family=family).exists():
         return
-    with alone(f"hear {family}"):
-        waiting = _waiting_deliveries().filter(workspace__family=family).select_related("workspace")
-        handling.handle(list(waiting.order_by("pk")[:HEARD_AT_ONCE]))
+    try:
+        with alone(f"hear {family}"):
+            waiting = _waiting_deliveries().filter(workspace__family=family).select_related("workspace")
+            handling.handle(list(waiting.order_by("pk")[:HEARD_AT_ONCE]))
+    except OperationalError:  # a deadlock, say: they wait for the next time, and hold up nothing else
+        logger.exception("deliveries of %s could not be acted on", family)
 
 
 def _waiting_deliveries() -> QuerySet[Delivery]:

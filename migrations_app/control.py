@@ -95,13 +95,13 @@ def _create(slug: str, source: Workspace, target: Workspace, customers: Iterable
 
 
 def _join_family(source: Workspace, target: Workspace) -> None:
-    """Let the target share the source's assignments; only a target without calendars of its own may change."""
+    """Let the target share the source's assignments and scheme; only one without calendars of its own may change."""
     if source.family == target.family:
         return
     if Calendar.objects.filter(connections__workspace=target).exists():
         raise Refused(OTHER_FAMILY.format(target=target, family=target.family))
-    Workspace.objects.filter(pk=target.pk).update(family=source.family)
-    target.family = source.family
+    Workspace.objects.filter(pk=target.pk).update(family=source.family, dedup_scheme=source.dedup_scheme)
+    target.family, target.dedup_scheme = source.family, source.dedup_scheme
 
 
 def buttons(batch: Batch) -> list[Button]:

@@ -46,8 +46,8 @@ class Assignment(models.Model):
     flipped_at = models.DateTimeField(null=True)
     keys = models.JSONField(default=dict, help_text="Deduplication key by workspace id, sent to the letter.")
     bot_config = EncryptedJSONField(null=True, help_text="Of the bot first found; new bots get it.")
-    config_digest = models.CharField(
-        max_length=32, blank=True, help_text="Of the configuration that its bot was last given by a bot profile."
+    config_digests = models.JSONField(
+        default=dict, help_text="Of what a bot profile last gave its bot, by workspace id: another one is out of date."
     )
 
     # Progress.

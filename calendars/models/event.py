@@ -20,6 +20,7 @@ class Occurrence(models.Model):
     platform_id = models.CharField(max_length=1024)
     ical_uid = models.CharField(max_length=1024, blank=True)
     wanted = models.BooleanField(default=False, help_text="A bot shall attend it.")
+    found = models.BooleanField(default=False, help_text="It was seen with a bot that no policy had asked for.")
     reason = models.CharField(max_length=200, blank=True)
     scope = models.CharField(max_length=2000, blank=True, help_text="Whom its bot is shared with.")
     assignment = models.ForeignKey(

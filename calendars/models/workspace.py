@@ -96,6 +96,9 @@ class Workspace(models.Model):
 
     # Progress of the periodic incremental read; written by calendars/sync.py alone.
     full_read_at = models.DateTimeField(null=True, editable=False)
+    news_since = models.DateTimeField(
+        null=True, editable=False, help_text="The oldest change that webhooks spoke of and nobody has read yet."
+    )
     swept_at = models.DateTimeField(null=True, editable=False, help_text="When the last reading of changes began.")
     watched = models.BooleanField(
         default=False, editable=False, help_text="Read again and again: a batch or its own scheduler needs it."

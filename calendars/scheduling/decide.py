@@ -301,9 +301,6 @@ def _tidy(view: _View, own: Side, held: dict[str, list[Member]], able_own: tuple
     lacking = tuple(member for member in able_own if member.event not in holders)
     if lacking:
         return _add(view, own, lacking, "a calendar of this meeting has no bot yet")
-    if view.row.outdated and able_own:
-        # one of them is enough: they share the bot, and the provider takes the configuration that came last
-        return _add(view, own, able_own[:1], "its bot profile has changed")
     carrying = {member.event for member in able_own}
     loose = [member for member in held[keeper] if member.event not in carrying]
     if loose and carrying & holders:
@@ -312,6 +309,9 @@ def _tidy(view: _View, own: Side, held: dict[str, list[Member]], able_own: tuple
         return _remove(
             view, own, [m for m, _ in stale], tuple(e.bot_id for _, e in stale), "its bot waits for another time"
         )
+    if view.row.outdated and able_own:
+        # one of them is enough: they share the bot, and the provider takes the configuration that came last
+        return _add(view, own, able_own[:1], "its bot profile has changed")
     return None
 
 

@@ -172,7 +172,7 @@ def _loaded(
         ),
         hold=PAUSED if order is not None and order.paused else "",
         attended=assignment.attended,
-        outdated=profile is not None and assignment.config_digest != profile.digest,
+        outdated=profile is not None and assignment.config_digests.get(str(own)) != profile.digest,
     )
     return Loaded(assignment, row, order, {event.pk: event for _, event in mine}, profile)
 

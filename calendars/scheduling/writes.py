@@ -79,7 +79,9 @@ class Writer:
             )
             self._send(intent, one, call)
         if one.profile is not None:
-            Assignment.objects.filter(pk=one.assignment.pk).update(config_digest=one.profile.digest)
+            given = {**one.assignment.config_digests, str(workspace.pk): one.profile.digest}
+            Assignment.objects.filter(pk=one.assignment.pk).update(config_digests=given)
+            one.assignment.config_digests = given
 
     def remove(self, one: Loaded, action: Action) -> None:
         """Remove the bots named from the events named. Raises Trouble."""

@@ -51,7 +51,8 @@ def handle(deliveries: Sequence[Delivery]) -> None:
         else:
             waiting.setdefault((delivery.workspace_id, act), []).append(Read(delivery, told))
     workspaces = Workspace.objects.select_related("region").in_bulk({workspace for workspace, _ in waiting})
-    for (workspace, act), reads in waiting.items():
+    # bots last: they lock assignments, which whoever stores calendars locks after the connections
+    for (workspace, act), reads in sorted(waiting.items(), key=lambda one: one[0][1] is _bot_statuses):
         _carry_out(act, workspaces[workspace], reads)
     now = clock.now()
     for delivery in deliveries:

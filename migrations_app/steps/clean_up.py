@@ -11,7 +11,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from calendars.models import Assignment, Calendar, Connection, Workspace
-from calendars.sync import unwatch
+from calendars.sync import keep_reading, unwatch
 from migrations_app import coverage, inventory
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, CoverageReading, Item, ItemStatus
@@ -39,6 +39,7 @@ def run(batch: Batch) -> Outcome:
         Calendar.objects.filter(handover=batch.handover).update(handover=None)
         Connection.objects.filter(items__in=mine).exclude(status="deleted").update(closing=False)
         mine.update(open=False)
+        _go_on_in_the_target(batch)
         _let_go(batch)
         Batch.objects.filter(pk=batch.pk).update(calls_after=inventory.calls(batch))
     others = Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
@@ -46,6 +47,15 @@ def run(batch: Batch) -> Outcome:
         if not others.filter(source=workspace).exists() and not others.filter(target=workspace).exists():
             unwatch(workspace)
     return DONE
+
+
+def _go_on_in_the_target(batch: Batch) -> None:
+    """Schedule the target as the source was: a move is no reason to stop."""
+    if batch.source.always_on and not batch.target.always_on:
+        profile = batch.target.bot_profile_id or batch.source.bot_profile_id
+        Workspace.objects.filter(pk=batch.target_id).update(always_on=True, bot_profile=profile)
+        batch.target.refresh_from_db()
+        keep_reading(batch.target)
 
 
 def _let_go(batch: Batch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from calendars import sync
-from calendars.models import Assignment, Customer, Event, Occurrence, RecordingChoice, Workspace
+from calendars.models import Assignment, Calendar, Customer, Event, Occurrence, RecordingChoice, Workspace
 from recallops.sandbox.records import SCHEDULED
 from tests.standing import ADA, BEN, CAT, OUTSIDER, Stand
 
@@ -291,6 +291,66 @@ def test_an_event_that_changes_its_calendar_keeps_one_bot() -> None:
     assert stand.bots_at(meeting.start) == 1
     assert set(Occurrence.objects.filter(wanted=True).values_list("calendar__email", flat=True)) == {CAT}
     assert [bot.status for bot in there.bots.values()] == [SCHEDULED]
+
+
+def test_a_policy_changes_nothing_in_a_workspace_that_nobody_reads() -> None:
+    stand = office()
+    found = stand.meet("internal", 30, ADA, BEN)
+    stand.keep()
+    stand.settle()
+    stand.source.always_on = False
+    stand.source.save(update_fields=["always_on"])
+    sync.keep_reading(stand.source)
+    stand.hear()
+    calls = stand.door.calls
+    stand.policy("external")
+    stand.run_to(found.end + HOUR)  # its bot comes and goes, and webhooks tell of it
+    assert stand.door.calls == calls
+    assert stand.world.attendance
+
+
+def test_a_calendar_that_cannot_be_read_holds_up_nothing_else() -> None:
+    stand = office()
+    stand.know("all")
+    stand.hear()
+    stand.world.faults.add("status", status=500, endpoint="GET /api/v2/calendars/{id}/", times=None)
+    stand.there.disconnect(stand.calendar(CAT).id)
+    stand.settle()
+    meeting = stand.meet("made now", 30, ADA, bot=False)
+    stand.settle()
+    assert stand.bots_at(meeting.start) == 1
+
+
+def test_a_choice_that_is_taken_back_leaves_what_was_found_before() -> None:
+    stand = office()
+    found = stand.meet("with a bot", 30, ADA)
+    without = stand.meet("without", 31, ADA, bot=False)
+    stand.keep()
+    stand.settle()
+    for record, bots in ((False, [0, 0]), (True, [1, 1])):
+        for occurrence in Occurrence.objects.all():
+            RecordingChoice.objects.create(occurrence=occurrence, record=record)
+        stand.policy("as_found")
+        stand.settle()
+        assert [stand.bots_at(found.start), stand.bots_at(without.start)] == bots
+        RecordingChoice.objects.all().delete()
+        stand.policy("as_found")
+        stand.settle()
+        assert [stand.bots_at(found.start), stand.bots_at(without.start)] == [1, 0]
+
+
+def test_who_is_outside_does_not_depend_on_what_else_was_read() -> None:
+    stand = office(ADA, "dan@southwind.example")
+    stand.keep()
+    stand.settle()
+    customer = Customer.objects.get(calendars__email=ADA)
+    Calendar.objects.update(customer=customer)
+    meeting = stand.meet(
+        "one company, two domains", 30, ADA, bot=False, attendees={"dan@southwind.example": "accepted"}
+    )
+    stand.policy("internal")
+    stand.settle()
+    assert stand.bots_at(meeting.start) == 1
 
 
 def test_stopping_leaves_the_bots_and_reads_no_more() -> None:
