@@ -84,17 +84,14 @@ class Budget:
         """Reserve a slot, wait for it, return how long that took. BudgetBusy, and no slot, when above `max_wait`."""
         key = (self.workspace_id, endpoint)
         row = _line.one(_TAKE, (*key, max_wait))
+        if row is None:  # too long a wait, or no row yet; another thread may make it between any two statements
+            _line.one(_CREATE, (endpoint, UNLISTED_PER_MINUTE, self.workspace_id))
+            row = _line.one(_TAKE, (*key, max_wait))
         if row is None:
             ahead = _line.one(_WAIT, key)
             if ahead is None:
-                _line.one(_CREATE, (endpoint, UNLISTED_PER_MINUTE, self.workspace_id))
-                row = _line.one(_TAKE, (*key, max_wait))
-                ahead = _line.one(_WAIT, key) if row is None else None
-                if row is None and ahead is None:
-                    raise LookupError(f"There is no committed workspace {self.workspace_id} to take a budget from.")
-            if row is None:
-                assert ahead is not None  # noqa: S101 - one of the two was found above
-                raise BudgetBusy(max(float(ahead[0]), 0.0), endpoint=endpoint)
+                raise LookupError(f"There is no committed workspace {self.workspace_id} to take a budget from.")
+            raise BudgetBusy(max(float(ahead[0]), 0.0), endpoint=endpoint)
         wait = max(float(row[0]), 0.0)
         if wait > 0:
             self._sleep(wait)

@@ -134,6 +134,22 @@ def test_threads_get_a_slot_each(workspace: Workspace) -> None:
     assert waits == pytest.approx([number * step for number in range(200)], abs=1e-4)
 
 
+def test_a_budget_that_another_thread_has_just_made_is_not_taken_for_a_busy_one(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = limits._line.one
+    quicker = [(UNLISTED, limits.UNLISTED_PER_MINUTE, workspace.pk)]
+
+    def another_makes_it_after_the_first_statement(statement: str, values: tuple[object, ...]) -> object:
+        answer = ask(statement, values)
+        if quicker:
+            ask(limits._CREATE, quicker.pop())
+        return answer
+
+    monkeypatch.setattr(limits._line, "one", another_makes_it_after_the_first_statement)
+    assert budget_of(workspace).take(UNLISTED, 10) == 0
+
+
 def _take_many(workspace_id: int, count: int, waits: multiprocessing.Queue[list[float]]) -> None:
     limits.set_machine_now(NOW)
     budget = Budget(workspace_id, sleep=lambda seconds: None)
