@@ -86,7 +86,9 @@ class EventAdmin(HistoryAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         """Take the title out of the provider's JSON in the database, and leave the rest there."""
         rows = super().get_queryset(request)
-        rows = rows.select_related("connection__calendar", "workspace", "occurrence__recording_choice")
+        rows = rows.select_related(
+            "connection__calendar", "connection__workspace", "workspace", "occurrence__recording_choice"
+        )
         title = Coalesce(KeyTextTransform("summary", "raw"), KeyTextTransform("subject", "raw"))
         return rows.defer("raw", *sealed("connection")).annotate(headline=title)
 

@@ -246,8 +246,8 @@ def test_a_long_map_is_written_without_being_held_in_memory(batch: Batch, tmp_pa
         cursor.execute(
             """
             WITH occurrence AS (
-                INSERT INTO calendars_occurrence (calendar_id, platform_id, ical_uid, wanted, reason, scope)
-                VALUES (%s, 'p', '', true, '', '') RETURNING id
+                INSERT INTO calendars_occurrence (calendar_id, platform_id, ical_uid, wanted, found, reason, scope)
+                VALUES (%s, 'p', '', true, true, '', '') RETURNING id
             ), event AS (
                 INSERT INTO calendars_event (workspace_id, connection_id, occurrence_id, remote_id, start, "end", url,
                     meeting_platform, is_deleted, bots, raw, digest, remote_updated_at, read_begun_at)
