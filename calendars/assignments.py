@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ from calendars.models import (
     Event,
     Handover,
     Occurrence,
+    Scheduler,
     Workspace,
 )
 from calendars.scheduling import deduplication
@@ -35,21 +37,36 @@ from calendars.scheduling.policy import Judgement
 from recallops import clock
 
 AS_FOUND = "as found: a bot was scheduled for it"
+BY_APPLICATION = "the company's application scheduled a bot for it"
 ELSEWHERE = "its event belongs to another calendar now"
 CHUNK = 500
 
 
-def order_of(handover: Handover | None) -> Order | None:
-    """Return a standing order as a value."""
+def order_of(calendar: Calendar) -> Order | None:
+    """Return a calendar's standing order as a value.
+
+    Where the company's application schedules, a calendar goes over as a whole when its share group is cut, and back
+    when that falls back: the line is the cut, and before it everything is the source's (docs/handover.md, 5.6).
+    """
+    handover = calendar.handover
     if handover is None:
         return None
-    return Order(
+    order = Order(
         source=handover.source_id,
         target=handover.target_id,
         cut_line=handover.cut_line,
         allowed=handover.allowed,
         paused=handover.paused,
         backwards=handover.backwards,
+    )
+    if not handover.external:
+        return order
+    cut = calendar.relayed_from_id == handover.target_id
+    return replace(
+        order,
+        cut_line=calendar.relayed_since if cut else None,
+        allowed=handover.allowed and cut,
+        backwards=handover.backwards or not cut,
     )
 
 
@@ -153,16 +170,22 @@ def _join_all(events: Collection[Event], *, workspace: Workspace) -> None:
 
 def _judge(seen: Collection[tuple[Occurrence, Event]], workspace: Workspace, now: datetime) -> set[int]:
     """Set which occurrences are wanted, why, and with whom they share; return those with a bot that nobody wants."""
+    external = workspace.scheduler == Scheduler.EXTERNAL
     judge = Judge({occurrence.calendar for occurrence, _ in seen}, [occurrence for occurrence, _ in seen])
+    elsewhere = _with_a_bot_elsewhere(seen, workspace, now) if external else set()
     changed: list[Occurrence] = []
     keyless: list[tuple[Occurrence, Event]] = []
     strays: set[int] = set()
     for occurrence, event in seen:
         entry = _scheduled(event, now)
         before = (occurrence.wanted, occurrence.found, occurrence.reason, occurrence.scope)
-        if entry is not None and (occurrence.assignment is None or occurrence.assignment.over):
-            occurrence.found = True  # nothing of ours is under way, so somebody else has put it there
-        ruled = judge.judge(occurrence, event, found=occurrence.found)
+        if external:
+            occurrence.found = entry is not None or occurrence.pk in elsewhere
+            ruled: Judgement | None = Judgement(occurrence.found, BY_APPLICATION if occurrence.found else "")
+        else:
+            if entry is not None and (occurrence.assignment is None or occurrence.assignment.over):
+                occurrence.found = True  # nothing of ours is under way, so somebody else has put it there
+            ruled = judge.judge(occurrence, event, found=occurrence.found)
         judgement = ruled or Judgement(occurrence.found, AS_FOUND if occurrence.found else "")
         if entry is not None and ruled is not None and not ruled.wanted:
             strays.add(occurrence.pk)
@@ -179,6 +202,17 @@ def _judge(seen: Collection[tuple[Occurrence, Event]], workspace: Workspace, now
     if changed:
         Occurrence.objects.bulk_update(set(changed), ["wanted", "found", "reason", "scope"])
     return strays
+
+
+def _with_a_bot_elsewhere(seen: Collection[tuple[Occurrence, Event]], workspace: Workspace, now: datetime) -> set[int]:
+    """Return the occurrences that have a scheduled bot in another workspace.
+
+    Where the company's application schedules, a meeting is wanted as long as it has put a bot there, in whichever
+    region: we take the source's away, and that is no word of the application.
+    """
+    others = Event.objects.filter(occurrence__in=[occurrence.pk for occurrence, _ in seen], is_deleted=False)
+    others = others.exclude(workspace=workspace).exclude(bots=[]).defer("raw")
+    return {event.occurrence_id for event in others if _scheduled(event, now) is not None}
 
 
 def _share(
@@ -282,7 +316,7 @@ def _identity(occurrence: Occurrence) -> str:
 
 def _assignment(workspace: Workspace, occurrence: Occurrence, event: Event, left: Assignment | None) -> Assignment:
     """Return the assignment that an event shows, not yet stored."""
-    order = order_of(occurrence.calendar.handover)
+    order = None if workspace.scheduler == Scheduler.EXTERNAL else order_of(occurrence.calendar)
     owner = birth_owner(
         left=left.owner_id if left else None,
         start=event.start,

@@ -24,6 +24,8 @@ from calendars.models import (
     Occurrence,
     Workspace,
 )
+from calendars.relay import outbox
+from calendars.storable import storable
 from recallops import clock
 
 if TYPE_CHECKING:
@@ -79,6 +81,8 @@ def calendars(workspace: Workspace, items: Sequence[RecallCalendar], *, begun_at
             if before and before != connection.status:
                 changed.append(connection)
         assignments.touch_connections(changed)
+        if workspace.application_id and len(known) < len(items):
+            outbox.settle_held(workspace.pk)
 
 
 def _store_connection(connection: Connection, item: RecallCalendar, begun_at: datetime) -> None:
@@ -148,6 +152,7 @@ def connection_gone(connection: Connection) -> None:
         Event.objects.filter(connection=connection).update(is_deleted=True, bots=[], digest="", read_begun_at=now)
         connection.status = ConnectionStatus.DELETED
         assignments.touch_connections([connection])
+        outbox.settle_calendars([connection.calendar_id])
 
 
 # -- events
@@ -360,19 +365,3 @@ def bot_gone(workspace: Workspace, bot_id: str, *, begun_at: datetime) -> None:
         remote_id=bot_id,
         defaults={"status": "gone", "terminal": True, "read_begun_at": begun_at},
     )
-
-
-# -- what a database can hold
-
-
-def storable(value: Any) -> Any:
-    """Return a provider's value without what PostgreSQL refuses: NUL and halves of surrogate pairs."""
-    if isinstance(value, str):
-        if "\x00" in value:
-            value = value.replace("\x00", "\ufffd")
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {storable(str(name)): storable(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [storable(inner) for inner in value]
-    return value

@@ -26,6 +26,7 @@ from calendars.leases import Lease, give_back, locked, take
 from calendars.models import Calendar, Connection, ConnectionStatus, Delivery, Event, Sweep, Workspace
 from calendars.providers import errors
 from calendars.providers.connect import client_for
+from calendars.relay import outbox
 from recallops import clock
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _tidy(workspace: Workspace) -> None:
     now = clock.now()
     Sweep.objects.filter(workspace=workspace, finished_at__lt=now - KEPT).delete()
     old = Delivery.objects.filter(workspace=workspace, received_at__lt=now - DELIVERIES_KEPT)
-    old.exclude(state=Delivery.State.RECEIVED).delete()
+    old.exclude(state=Delivery.State.RECEIVED).exclude(relayed__in=outbox.needed()).delete()
 
 
 def _next_turn(after: datetime, every: timedelta) -> datetime:

@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.db.models import Min, Q, QuerySet
 
 from calendars import assignments, drivers, sync
 from calendars.leases import Lease, alone, free, take
-from calendars.models import Assignment, Calendar, Delivery, Workspace
+from calendars.models import Application, Assignment, Calendar, Delivery, Workspace
 from calendars.providers import errors
+from calendars.relay import outbox
+from calendars.relay import tasks as relay
 from calendars.scheduling.reconcile import reconcile
 from calendars.webhooks import handling
 from recallops import clock
@@ -88,7 +90,10 @@ def _hear(family: str) -> None:
     try:
         with alone(f"hear {family}"):
             waiting = _waiting_deliveries().filter(workspace__family=family).select_related("workspace")
-            handling.handle(list(waiting.order_by("pk")[:HEARD_AT_ONCE]))
+            deliveries = list(waiting.order_by("pk")[:HEARD_AT_ONCE])
+            handling.handle(deliveries)
+            if applications := outbox.take_in(deliveries):
+                transaction.on_commit(lambda: relay.ring(Application.objects.filter(pk__in=applications)))
     except OperationalError:  # a deadlock, say: they wait for the next time, and hold up nothing else
         logger.exception("deliveries of %s could not be acted on", family)
 

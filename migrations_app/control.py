@@ -40,6 +40,9 @@ CLOSED = "This batch is closed. Make a new one to move more."
 ALREADY_ALLOWED = "{step} is already allowed."
 BLOCKED = "{count} blocking finding(s) must be solved or waived first: {first}"
 WRONG_NAME = "To confirm the delete, type the batch's name exactly: {slug}"
+NO_CUT_LINE = (
+    "The company's application schedules here: there is no cut line, each share group goes over at a quiet moment."
+)
 NEEDS_CONFIRMATION = "Deleting calendars in {source} must be confirmed by typing the batch's name."
 
 
@@ -175,6 +178,8 @@ def set_goal(batch: Batch, step: Step, *, actor: Any, confirm: str = "") -> None
 
 def set_cut_line(batch: Batch, at: datetime, *, actor: Any) -> None:
     """Choose the meeting start from which assignments go to the target. Raises Refused."""
+    if batch.handover.external:
+        raise Refused(NO_CUT_LINE)
     with transaction.atomic():
         before = Handover.objects.select_for_update().get(pk=batch.handover_id).cut_line
         if batch.closed_at:

@@ -62,6 +62,7 @@ def advance(item_id: int, *, lease: Lease) -> None:
         "batch__handover",
         "connection__calendar",
         "connection__workspace",
+        "group",
         "target_connection__workspace",
     ).get(pk=item_id)
     before = (item.step, item.status)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from django.conf import settings
@@ -43,7 +43,7 @@ def pump() -> int:
 def moving() -> QuerySet[Batch]:
     """Return the batches that may go on: allowed further than they have come, not paused, stopped or closed."""
     open_ones = Batch.objects.filter(closed_at=None, handover__paused=False).exclude(goal="")
-    return open_ones.exclude(reached=F("goal")).exclude(status=BatchStatus.STOPPED)
+    return open_ones.exclude(reached=F("goal")).exclude(status=BatchStatus.STOPPED).select_related("handover")
 
 
 def _due(now: datetime) -> list[Batch]:
@@ -52,7 +52,7 @@ def _due(now: datetime) -> list[Batch]:
 
 
 def _items_due(batch: Batch, now: datetime) -> bool:
-    if engine.due_items(batch).exists():
+    if engine.due_items(batch).exists() or _look_at(batch) <= now:
         return True
     due = engine.next_due(batch)
     return due is None or due <= now
@@ -111,8 +111,15 @@ def next_due() -> datetime | None:
         elif engine.due_items(batch).exists():
             moments.append(now)
         else:
-            moments.append(engine.next_due(batch) or now)
+            moments.append(min(engine.next_due(batch) or now, max(_look_at(batch), now)))
     return min(moments, default=None)
+
+
+def _look_at(batch: Batch) -> datetime:
+    """Return when a batch's share groups are looked at again; never where there are none."""
+    if not batch.handover.external or not allows(batch.goal, Step.HAND_OVER):
+        return datetime.max.replace(tzinfo=UTC)
+    return batch.groups_due_at or clock.now()
 
 
 def leased() -> bool:

@@ -136,6 +136,9 @@ if env.flag("BEHIND_PROXY", default=False):
 X_FRAME_OPTIONS = "DENY"
 # A larger webhook is refused unread. Those of the catalogue have a few kB; senders are advised to stay below 20.
 WEBHOOK_MAX_BYTES = env.whole("WEBHOOK_MAX_BYTES", default=1024 * 1024, least=1024)
+# Hosts that webhooks may be passed on to (".example.com": all below it; none: any), and whether private networks count.
+RELAY_HOSTS = env.texts("RELAY_HOSTS")
+RELAY_PRIVATE = env.flag("RELAY_PRIVATE", default=False)
 
 # Time. The wall's, except in a demo or a rehearsal.
 
@@ -174,7 +177,7 @@ Q_CLUSTER = {
     "recycle": 200,
     "label": "Background jobs",
 }
-PUMPS = ["calendars.tasks.pump", "migrations_app.tasks.pump"]
+PUMPS = ["calendars.tasks.pump", "calendars.relay.tasks.pump", "migrations_app.tasks.pump"]
 LAST_PROGRESS = "migrations_app.tasks.last_progress"
 OLDEST_DUE = "calendars.tasks.oldest_due"
 OLDEST_DUE_ALARM_SECONDS = env.number("OLDEST_DUE_ALARM_SECONDS", default=300.0)

@@ -17,11 +17,14 @@ from calendars.models.event import Event, Occurrence, Sweep
 from calendars.models.policy import BotProfile, RecordingChoice, RecordingPolicy, Which
 from calendars.models.record import AuditEntry, IdMapping
 from calendars.models.region import EndpointLimit, Provider, Region
+from calendars.models.relay import Application, ApplicationSecret, RelayAttempt, Relayed
 from calendars.models.webhook import Delivery, WebhookEndpoint, WebhookRefusal, WebhookSecret
 from calendars.models.workspace import ApiKey, DedupScheme, OAuthClient, RateBudget, Scheduler, Workspace
 
 __all__ = [
     "ApiKey",
+    "Application",
+    "ApplicationSecret",
     "Assignment",
     "AuditEntry",
     "Bot",
@@ -47,6 +50,8 @@ __all__ = [
     "RecordingChoice",
     "RecordingPolicy",
     "Region",
+    "RelayAttempt",
+    "Relayed",
     "Scheduler",
     "Sweep",
     "Verdict",

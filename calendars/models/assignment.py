@@ -50,6 +50,10 @@ class Assignment(models.Model):
         default=dict, help_text="Of what a bot profile last gave its bot, by workspace id: another one is out of date."
     )
 
+    exception = models.CharField(
+        max_length=300, blank=True, help_text="Why staff accept that the cut of its share group may double it."
+    )
+
     # Progress.
     verdict = models.CharField(max_length=16, choices=Verdict, default=Verdict.STALE)
     note = models.CharField(max_length=120, blank=True)

@@ -68,6 +68,9 @@ class Handover(models.Model):
     allowed = models.BooleanField(default=False, help_text="The goal includes hand over.")
     paused = models.BooleanField(default=False)
     backwards = models.BooleanField(default=False, help_text="Reverse or cancel: everything goes to the source.")
+    external = models.BooleanField(
+        default=False, help_text="The company's own application schedules: calendars go over by share groups."
+    )
     max_both = models.PositiveIntegerField(
         default=600, help_text="Most assignments with a bot in both regions at once: what an outage can double."
     )
@@ -95,6 +98,15 @@ class Calendar(models.Model):
     platform = models.CharField(max_length=24, choices=Platform)
     email = models.CharField(max_length=320, help_text="Lower case; empty addresses are replaced by the remote id.")
     handover = models.ForeignKey(Handover, null=True, blank=True, on_delete=models.SET_NULL, related_name="calendars")
+    relayed_from = models.ForeignKey(
+        Workspace,
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="The one workspace whose webhooks of this calendar reach the application; empty: all do.",
+    )
+    relayed_since = models.DateTimeField(null=True, editable=False)
     judge_at = models.DateTimeField(
         null=True, editable=False, help_text="Its events want to be judged anew: a policy or a choice changed."
     )

@@ -51,6 +51,14 @@ class Workspace(models.Model):
         help_text="Workspaces that move into each other share a family; a meeting has one bot for each family."
     )
     scheduler = models.CharField(max_length=16, choices=Scheduler, default=Scheduler.MANAGED)
+    application = models.ForeignKey(
+        "calendars.Application",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="workspaces",
+        help_text="Webhooks that come in from this workspace are passed on to it.",
+    )
     dedup_scheme = models.CharField(max_length=16, choices=DedupScheme, default=DedupScheme.AS_FOUND)
     key_template = models.CharField(
         max_length=200,

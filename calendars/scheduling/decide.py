@@ -12,12 +12,17 @@ from datetime import datetime, timedelta
 from calendars.scheduling.ownership import able_members, agree, fits, shows
 from calendars.scheduling.values import Act, Action, BotEntry, Member, Numbers, Purpose, Row, Side
 
+APPLICATION_ADDS = "the company's application schedules its bot"
+APPLICATION_REMOVES = "the company's application removes its bot"
+PUT_BACK = "the company's application puts a bot back that was removed"
+MOST_REMOVED = 3  # bots taken from one row in one workspace
+
 
 def decide(row: Row, *, now: datetime, numbers: Numbers) -> Action:
     """Return the one next action for an assignment."""
     if missing := _unread(row, now=now, numbers=numbers):
         return Action(Act.READ, "reading both sides", workspaces=missing)
-    action = _table(row, now=now, numbers=numbers)
+    action = _ours(row, _table(row, now=now, numbers=numbers), now=now, numbers=numbers)
     if stale := _too_old(row, action, now=now, numbers=numbers):
         return Action(Act.READ, f"reading before: {action.reason}", workspaces=stale)
     return _not_longer_than_open(row, action, now=now, numbers=numbers)
@@ -66,6 +71,32 @@ def _too_old(row: Row, action: Action, *, now: datetime, numbers: Numbers) -> tu
     return tuple(
         side.workspace for side in _sides(row) if side.members and (side.read_at is None or side.read_at < oldest)
     )
+
+
+def _ours(row: Row, action: Action, *, now: datetime, numbers: Numbers) -> Action:
+    """Return what of an action is ours to do where the company's application schedules; the rest is waited for.
+
+    We take a bot away where another one of this row stays, or, in a workspace whose webhooks do not reach the
+    application, where nobody wants it or it waits for another time. We add one only to bring a meeting back to the
+    source, from where the application does not schedule. A bot that is put back again and again is left alone: two
+    that undo each other's work end nowhere.
+    """
+    if row.external is None or action.act not in (Act.ADD, Act.REMOVE):
+        return action
+    view = _View(row, now, numbers)
+    here, there = (row.owner, row.other) if action.workspace == row.owner.workspace else (row.other, row.owner)
+    elsewhere = view.fitting(there)
+    covers_nothing = not row.wanted or not set(action.bots) & set(view.fitting(here))
+    until = _next_look(view) if elsewhere or view.fitting(here) else now + numbers.age_for_wait
+    until = min(max(until, now + numbers.age_near_start), max(row.end, now + numbers.age_near_start))
+    if action.act is Act.ADD:
+        back = action.workspace == row.external.source and bool(elsewhere)
+        return action if back else Action(Act.WAIT, APPLICATION_ADDS, until=until)
+    if not elsewhere and (action.workspace in row.external.active or not covers_nothing):
+        return Action(Act.WAIT, APPLICATION_REMOVES, until=until)
+    if row.external.removed.get(action.workspace, 0) >= MOST_REMOVED:
+        return Action(Act.WAIT, PUT_BACK, until=until)
+    return action
 
 
 class _View:
@@ -145,7 +176,7 @@ def _table(row: Row, *, now: datetime, numbers: Numbers) -> Action:
     if has_own:
         return _both(view, other)
     # 12, 13: only the other side has it.
-    follow = row.wish == other.workspace or away < numbers.near or bool(own.intents)
+    follow = row.wish == other.workspace or away < numbers.near or bool(own.intents) or row.external is not None
     if agree(row) and follow and not other.open(Purpose.REMOVE):
         return _flip(other, "its bot is there")
     if not able_own:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F, FloatField, Max
+from django.db.models import Count, F, FloatField, Max
 from django.db.models.functions import Cast, Extract
 
 from calendars.assignments import order_of
@@ -24,12 +24,13 @@ from calendars.models import (
     Intent,
     Occurrence,
     RateBudget,
+    Scheduler,
     Which,
     Workspace,
 )
 from calendars.providers.recall_endpoints import ADD_BOT, LIST_EVENTS, REMOVE_BOT
 from calendars.scheduling.ownership import Order, common_order, present, wish
-from calendars.scheduling.values import BotEntry, Member, Numbers, OpenIntent, Purpose, Row, Side
+from calendars.scheduling.values import BotEntry, External, Member, Numbers, OpenIntent, Purpose, Row, Side
 from recallops import clock
 
 OUTAGE = timedelta(minutes=15)  # an outage that the margin shall survive
@@ -92,9 +93,17 @@ def load(ids: Collection[int]) -> list[Loaded]:
     intents: dict[int, list[Intent]] = defaultdict(list)
     for intent in Intent.objects.filter(assignment__in=ids, state__in=Intent.OPEN).order_by("pk"):
         intents[intent.assignment_id or 0].append(intent)
+    external = any(assignment.owner.scheduler == Scheduler.EXTERNAL for assignment in assignments)
+    removed = _removed(assignments) if external else {}
     return [
         _loaded(
-            assignment, occurrences[assignment.pk], events, bots, intents[assignment.pk], profiles.get(assignment.pk)
+            assignment,
+            occurrences[assignment.pk],
+            events,
+            bots,
+            intents[assignment.pk],
+            profiles.get(assignment.pk),
+            removed.get(assignment.pk, {}),
         )
         for assignment in assignments
     ]
@@ -108,7 +117,7 @@ def _profiles(assignments: list[Assignment], occurrences: dict[int, list[Occurre
     chosen: dict[int, int | None] = {}
     for assignment in assignments:
         members = [one for one in occurrences[assignment.pk] if one.wanted and one.calendar_id in policies]
-        if members:
+        if members and assignment.owner.scheduler != Scheduler.EXTERNAL:
             policy = policies[members[0].calendar_id]
             if policy.bot_profile_id or policy.which != Which.AS_FOUND:
                 chosen[assignment.pk] = policy.bot_profile_id or assignment.owner.bot_profile_id
@@ -129,8 +138,9 @@ def _loaded(
     bots: dict[tuple[int, str], tuple[str, bool, bool]],
     intents: list[Intent],
     profile: BotProfile | None,
+    removed: dict[int, int],
 ) -> Loaded:
-    order = common_order(order_of(occurrence.calendar.handover) for occurrence in occurrences)
+    order = common_order(order_of(occurrence.calendar) for occurrence in occurrences)
     if order is not None and assignment.owner_id not in (order.source, order.target):
         order = None
     own = assignment.owner_id
@@ -173,8 +183,29 @@ def _loaded(
         hold=PAUSED if order is not None and order.paused else "",
         attended=assignment.attended,
         outdated=profile is not None and assignment.config_digests.get(str(own)) != profile.digest,
+        external=_external(occurrences, order, removed),
     )
     return Loaded(assignment, row, order, {event.pk: event for _, event in mine}, profile)
+
+
+def _external(occurrences: list[Occurrence], order: Order | None, removed: dict[int, int]) -> External | None:
+    """Return where the company's application schedules this row; None where it does not."""
+    handovers = [one.calendar.handover for one in occurrences if one.calendar.handover is not None]
+    if order is None or not any(handover.external for handover in handovers):
+        return None
+    routes = {one.calendar.relayed_from_id or order.source for one in occurrences if one.calendar.handover is not None}
+    return External(source=order.source, active=frozenset(routes), removed=removed)
+
+
+def _removed(assignments: list[Assignment]) -> dict[int, dict[int, int]]:
+    """Return how many bots were taken from each assignment in each workspace."""
+    counts: dict[int, dict[int, int]] = defaultdict(dict)
+    taken = Intent.objects.filter(assignment__in=assignments, purpose=Intent.Purpose.REMOVE_BOT)
+    for assignment, workspace, count in (
+        taken.values_list("assignment", "workspace").annotate(count=Count("bot_id", distinct=True)).order_by()
+    ):
+        counts[assignment or 0][workspace] = count
+    return counts
 
 
 def _cancelled(events: list[Event], owner: int) -> bool:

@@ -115,6 +115,17 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class External:
+    """The company's own application schedules: where it does for this row, and how often it put a bot back."""
+
+    source: int  # workspace
+    active: frozenset[
+        int
+    ]  # workspaces whose webhooks of the members' calendars reach it; more than one: members differ
+    removed: dict[int, int] = field(default_factory=dict)  # by workspace: bots that we have taken from this row there
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """An assignment, with everything that `decide` looks at."""
 
@@ -130,6 +141,7 @@ class Row:
     hold: str = ""  # why the wish may not be acted on now: paused, window full
     attended: bool | None = None  # once it is over
     outdated: bool = False  # its bot was given an older configuration than its profile has now
+    external: External | None = None  # None: RecallOps schedules
 
 
 class Act(StrEnum):

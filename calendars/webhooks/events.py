@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
-from calendars.ingest import storable
+from calendars.storable import storable
 
 CALENDAR_UPDATE = "calendar.update"
 CALENDAR_SYNC = "calendar.sync_events"

@@ -16,8 +16,8 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.views import APIView
 
-from calendars.ingest import storable
 from calendars.models import WebhookRefusal
+from calendars.storable import storable
 from calendars.webhooks import intake, signatures
 from calendars.webhooks.signatures import Refused
 from recallops import clock

@@ -12,6 +12,7 @@ from migrations_app.models.batch import (
     ItemStatus,
     Severity,
 )
+from migrations_app.models.share_group import ShareGroup
 
 __all__ = [
     "Batch",
@@ -22,4 +23,5 @@ __all__ = [
     "Item",
     "ItemStatus",
     "Severity",
+    "ShareGroup",
 ]

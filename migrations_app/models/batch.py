@@ -71,6 +71,9 @@ class Batch(models.Model):
     started_at = models.DateTimeField(null=True, editable=False)
     closed_at = models.DateTimeField(null=True, editable=False)
     changed_at = models.DateTimeField(null=True, editable=False, help_text="The last real change; domain time.")
+    groups_due_at = models.DateTimeField(
+        null=True, editable=False, help_text="When its share groups are looked at again; domain time."
+    )
     calls_before = models.JSONField(default=dict, editable=False)
     calls_after = models.JSONField(default=dict, editable=False, help_text="Once it is closed.")
     predicted_seconds = models.FloatField(null=True, editable=False, help_text="For the calls; made after the export.")
@@ -149,6 +152,9 @@ class Item(models.Model):
     connection = models.ForeignKey("calendars.Connection", null=True, on_delete=models.PROTECT, related_name="items")
     target_connection = models.ForeignKey(
         "calendars.Connection", null=True, on_delete=models.PROTECT, related_name="items_as_target"
+    )
+    group = models.ForeignKey(
+        "migrations_app.ShareGroup", null=True, editable=False, on_delete=models.SET_NULL, related_name="items"
     )
     created_target = models.BooleanField(default=False, help_text="This batch made it; cancel may remove it.")
     canary = models.BooleanField(default=False)

@@ -15,6 +15,7 @@ from django.db.models import Min, Q
 
 from calendars import assignments, sync
 from calendars.models import Assignment, Bot, Calendar, Connection, Event, Sweep, Workspace
+from calendars.relay import outbox
 from calendars.scheduling.bot_config import bound_parts
 from migrations_app import coverage, inventory, planner
 from migrations_app.findings import Found, renew
@@ -112,6 +113,9 @@ def _make_items(batch: Batch) -> None:
     Item.objects.bulk_create(items, ignore_conflicts=True)
     mine = Item.objects.filter(batch=batch, open=True).values("connection__calendar")
     Calendar.objects.filter(pk__in=mine, handover=None).update(handover=batch.handover)
+    if batch.handover.external:
+        theirs = Calendar.objects.filter(handover=batch.handover).exclude(relayed_from=batch.source_id)
+        outbox.route(theirs, batch.source_id, at=clock.now())
 
 
 def _whose_turn(connection: Connection) -> ErrorKind:

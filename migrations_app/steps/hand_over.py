@@ -19,7 +19,7 @@ from calendars import assignments
 from calendars.models import Assignment, AuditEntry, Handover, RateBudget
 from calendars.providers.recall_endpoints import ADD_BOT
 from calendars.scheduling.rows import Loaded, load
-from migrations_app import coverage, inventory, planner
+from migrations_app import coverage, cuts, inventory, planner
 from migrations_app.findings import Found, note
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, CoverageReading, Item, ItemStatus, Severity
@@ -32,6 +32,7 @@ STAYING = "{count} meeting(s) stay with the source to their end; the last one en
 LINE_PROPOSED = (
     "Meetings that start from {at:%Y-%m-%d %H:%M} UTC on go to the target ({near} start near the freeze there)."
 )
+BEFORE_CUT = "It waits for the cut of its share group."
 LOOK_AGAIN = timedelta(minutes=30)  # in case a wake-up was lost; `wake_finished` comes first as a rule
 AFTER_END = timedelta(minutes=3)
 HORIZON = timedelta(hours=12)  # how far ahead the planner looks for a quiet moment
@@ -39,6 +40,11 @@ HORIZON = timedelta(hours=12)  # how far ahead the planner looks for a quiet mom
 
 def prepare(batch: Batch) -> None:
     """Choose the cut line where nobody has, and take the ledger's reading at the cut."""
+    if batch.handover.external:
+        cuts.look(batch)
+        if batch.share_groups.exclude(cut_at=None).exists():
+            coverage.read(batch, CoverageReading.Moment.CUT)
+        return
     if batch.handover.cut_line is None:
         choose_cut_line(batch)
     elif clock.now() >= batch.handover.cut_line:
@@ -106,6 +112,8 @@ def run(item: Item) -> Outcome:
     if (lost := recreate.lost(item)) is not None:
         return lost
     now = clock.now()
+    if item.batch.handover.external and connection.calendar.relayed_from_id != item.batch.target_id:
+        return wait((item.group.reason if item.group else "") or BEFORE_CUT, now + LOOK_AGAIN)
     coming = Assignment.objects.filter(occurrences__calendar=connection.calendar_id, over=False).distinct()
     source, target = item.batch.source_id, item.batch.target_id
     open_rows = coming.exclude(owner=target, both=False).values_list("pk", flat=True)

@@ -15,9 +15,21 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from calendars import ingest, sync
-from calendars.models import Connection, Event, RateBudget, Scheduler, Sweep, Workspace
+from calendars.models import (
+    Application,
+    Connection,
+    Event,
+    Handover,
+    RateBudget,
+    Scheduler,
+    Sweep,
+    WebhookEndpoint,
+    WebhookSecret,
+    Workspace,
+)
 from calendars.providers import errors
 from calendars.providers.connect import client_for
+from calendars.relay import hosts
 from migrations_app import inventory, planner
 from migrations_app.findings import Found, renew
 from migrations_app.itineraries import Step
@@ -27,8 +39,24 @@ from recallops import clock
 
 KEY_REFUSED = "The key of {workspace} does not open {region}: {words}"
 KEY_REMEDY = "Check the key and the region on the page of {workspace}, press “test connection”, then retry."
-EXTERNAL = (
-    "{workspace} is scheduled by the company's own application; this move needs a workspace that RecallOps manages."
+TWO_SCHEDULERS = "{source} is scheduled by {first}, {target} by {second}; both must be scheduled by the same."
+TWO_SCHEDULERS_REMEDY = "Choose the scheduler on the page of the target, then retry."
+NO_APPLICATION = "{workspace} is scheduled by the company's own application, but none is named on its page."
+NO_APPLICATION_REMEDY = "Add the application (URL, secret) and choose it on the pages of both workspaces, then retry."
+TWO_APPLICATIONS = "{source} and {target} pass their webhooks on to two applications: {first} and {second}."
+TWO_APPLICATIONS_REMEDY = "Choose the same application on the pages of both workspaces, then retry."
+URL_REFUSED = "Webhooks cannot be passed on to {application}: {problem}"
+URL_REMEDY = "Correct the application's URL, or the setting that it names, then retry."
+UNSIGNED = "The application {application} has no secret in use: nothing that is passed on can be signed."
+UNSIGNED_REMEDY = "Add the secret that the application checks, then press “send a test”, then retry."
+NOT_TRIED = "The application {application} has taken no webhook from here yet."
+NOT_TRIED_REMEDY = "Press “send a test” on its page."
+NO_DOOR = "{workspace} has no webhook endpoint here with a secret in use: its webhooks cannot come in."
+NO_DOOR_REMEDY = "Add an endpoint and its secret under “Webhooks”, enter it in the vendor's dashboard, then retry."
+NOT_IN_FRONT = "No webhook of {workspace} has come in during the last day."
+NOT_IN_FRONT_REMEDY = (
+    "In the vendor's dashboard, replace the application's own endpoint by the one shown here: webhooks that reach the "
+    "application past RecallOps would let it schedule in both regions. Waive this if no meeting changed for a day."
 )
 EMPTY = "The target is empty."
 ADOPTED = "{count} calendar(s) are in the target already and are adopted, not made a second time."
@@ -49,6 +77,8 @@ def run(batch: Batch) -> Outcome:
     refused = [found for workspace in (batch.source, batch.target) if (found := _key(workspace))]
     if refused:
         return _unless_blocked(renew(batch, Step.PREFLIGHT, refused))
+    external = batch.source.scheduler == Scheduler.EXTERNAL
+    Handover.objects.filter(pk=batch.handover_id).exclude(external=external).update(external=external)
     Workspace.objects.filter(pk=batch.source_id).update(holds_credentials=True)
     for workspace in (batch.source, batch.target):
         RateBudget.objects.fill(workspace)
@@ -101,9 +131,7 @@ def _read_next_day(batch: Batch) -> None:
 
 
 def _checks(batch: Batch) -> Iterator[Found]:
-    for workspace in (batch.source, batch.target):
-        if workspace.scheduler != Scheduler.MANAGED:
-            yield Found("scheduler", Severity.BLOCKING, EXTERNAL.format(workspace=workspace), subject=workspace.slug)
+    yield from _scheduler(batch)
     connections = list(inventory.chosen(batch))
     if not connections:
         yield Found("nothing", Severity.BLOCKING, NOTHING)
@@ -113,6 +141,55 @@ def _checks(batch: Batch) -> Iterator[Found]:
     said = planner.sentence(load, inventory.limits(batch), regions=inventory.regions(batch))
     yield Found("time", Severity.INFO, TIME.format(sentence=said))
     yield from _soon(batch)
+
+
+def _scheduler(batch: Batch) -> Iterator[Found]:
+    """Check that one schedules in both; if that is the company's application, that the relay stands in front of it."""
+    source, target = batch.source, batch.target
+    if source.scheduler != target.scheduler:
+        first, second = source.get_scheduler_display(), target.get_scheduler_display()
+        sentence = TWO_SCHEDULERS.format(source=source, target=target, first=first, second=second)
+        yield Found("scheduler", Severity.BLOCKING, sentence, TWO_SCHEDULERS_REMEDY)
+        return
+    if source.scheduler != Scheduler.EXTERNAL:
+        return
+    for workspace in (source, target):
+        if workspace.application is None:
+            sentence = NO_APPLICATION.format(workspace=workspace)
+            yield Found("application", Severity.BLOCKING, sentence, NO_APPLICATION_REMEDY, subject=workspace.slug)
+        yield from _door(workspace, in_front=workspace == source)
+    here, there = source.application, target.application
+    if here is not None and there is not None and here != there:
+        sentence = TWO_APPLICATIONS.format(source=source, target=target, first=here, second=there)
+        yield Found("applications", Severity.BLOCKING, sentence, TWO_APPLICATIONS_REMEDY)
+    elif here is not None:
+        yield from _application(here)
+
+
+def _application(application: Application) -> Iterator[Found]:
+    try:
+        hosts.check(application.url)
+    except hosts.Forbidden as problem:
+        sentence = URL_REFUSED.format(application=application, problem=problem)
+        yield Found("application_url", Severity.BLOCKING, sentence, URL_REMEDY)
+    if not application.secrets.filter(enabled=True).exists():
+        sentence = UNSIGNED.format(application=application)
+        yield Found("application_secret", Severity.BLOCKING, sentence, UNSIGNED_REMEDY)
+    if application.last_ok_at is None:
+        sentence = NOT_TRIED.format(application=application)
+        yield Found("not_tried", Severity.WARNING, sentence, NOT_TRIED_REMEDY)
+
+
+def _door(workspace: Workspace, *, in_front: bool) -> Iterator[Found]:
+    """Check that a workspace's webhooks come in here. The target's cannot be expected before its calendars are made."""
+    endpoints = WebhookEndpoint.objects.filter(workspace=workspace, enabled=True)
+    secrets = WebhookSecret.objects.filter(workspace=workspace, enabled=True)
+    if not endpoints.exists() or not secrets.exists():
+        sentence = NO_DOOR.format(workspace=workspace)
+        yield Found("no_door", Severity.BLOCKING, sentence, NO_DOOR_REMEDY, subject=workspace.slug)
+    elif in_front and not endpoints.filter(last_at__gte=clock.now() - LOOK_AHEAD).exists():
+        sentence = NOT_IN_FRONT.format(workspace=workspace)
+        yield Found("not_in_front", Severity.BLOCKING, sentence, NOT_IN_FRONT_REMEDY, subject=workspace.slug)
 
 
 def _target(batch: Batch, connections: list[Connection]) -> Iterator[Found]:

@@ -1,0 +1,237 @@
+"""Webhooks on their way to the application: put in when they are handled, sent one after the other in each lane.
+
+Which webhooks of calendars pass and which are held follows from rows alone (`_elsewhere`, `_unknown`), so that a cut, a
+fall back and a calendar that becomes known are all the same: the rows change, and `settle` makes the outbox follow.
+
+1. Webhooks of a calendar pass from the one workspace that `Calendar.relayed_from` names, as long as the calendar lives
+   there; from both when it names none. All others (bots, recordings, ...) pass always.
+2. A calendar that nobody knows yet, in a workspace that calendars are being moved to, is held: it may be one of those.
+3. In a lane the oldest goes first, and the next one only when that one is delivered or given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
+
+from calendars.leases import Lease, free, take
+from calendars.models import (
+    Application,
+    Calendar,
+    Connection,
+    ConnectionStatus,
+    Delivery,
+    Handover,
+    RelayAttempt,
+    Relayed,
+)
+from calendars.relay.post import Outcome
+from calendars.webhooks.events import CALENDAR_SYNC, CALENDAR_UPDATE
+from recallops import clock
+
+OF_CALENDARS = frozenset({CALENDAR_SYNC, CALENDAR_UPDATE})
+OK_EVERY = timedelta(minutes=1)  # "last delivered" is for people; a write for each webhook would be a hot row
+CHUNK = 1000
+
+State = Relayed.State
+
+
+def take_in(deliveries: Collection[Delivery]) -> set[int]:
+    """Put webhooks that were handled into the outbox, once each; return the applications that have something new.
+
+    Called in the transaction that notes them as handled. `deliveries` come with their workspaces.
+    """
+    rows = [_row(one, application) for one in deliveries if (application := one.workspace.application_id)]
+    if not rows:
+        return set()
+    Relayed.objects.bulk_create(rows, ignore_conflicts=True)
+    settle(Relayed.objects.filter(delivery__in=[row.delivery_id for row in rows]))
+    return {row.application_id for row in rows}
+
+
+def _row(delivery: Delivery, application: int) -> Relayed:
+    of_calendar = delivery.event in OF_CALENDARS and bool(delivery.subject)
+    if of_calendar:
+        lane = lane_of_calendar(delivery.workspace_id, delivery.subject)
+    else:
+        lane = f"{delivery.workspace_id}:{delivery.subject or f'delivery:{delivery.pk}'}"[:160]
+    return Relayed(
+        application_id=application,
+        delivery=delivery,
+        lane=lane,
+        of_calendar=of_calendar,
+        due_at=clock.now(),
+    )
+
+
+def settle(rows: QuerySet[Relayed]) -> None:
+    """Hold those of some rows that may not pass now, and let go those that may."""
+    here = rows.filter(of_calendar=True)
+    stopped = _elsewhere() | _unknown()
+    here.filter(stopped, state=State.WAITING).update(state=State.HELD)
+    here.filter(~stopped, state=State.HELD).update(state=State.WAITING, due_at=clock.now(), attempts=0, problem="")
+
+
+def lane_of_calendar(workspace: int, remote_id: str) -> str:
+    """Return the lane of a calendar's webhooks."""
+    return f"{workspace}:calendar:{remote_id}"[:160]
+
+
+def settle_calendars(calendars: Collection[int]) -> None:
+    """Let the outbox follow after calendars went to another workspace."""
+    lanes = [
+        lane_of_calendar(workspace, remote_id)
+        for workspace, remote_id in Connection.objects.filter(calendar__in=calendars).values_list(
+            "workspace", "remote_id"
+        )
+    ]
+    settle(Relayed.objects.filter(lane__in=lanes))
+
+
+def settle_held(workspace: int) -> None:
+    """Let the outbox follow after connections of a workspace became known, or went."""
+    settle(Relayed.objects.filter(delivery__workspace=workspace, state=State.HELD))
+
+
+def route(calendars: QuerySet[Calendar], workspace: int, *, at: datetime) -> None:
+    """Let only one workspace's webhooks of some calendars reach the application from now on."""
+    ids = list(calendars.values_list("pk", flat=True))
+    with transaction.atomic():
+        Calendar.objects.filter(pk__in=ids).update(relayed_from=workspace, relayed_since=at)
+        settle_calendars(ids)
+
+
+def _elsewhere() -> Exists:
+    """The calendar's webhooks come from another workspace, and it lives there."""
+    mine = Connection.objects.filter(workspace=OuterRef("delivery__workspace"), remote_id=OuterRef("delivery__subject"))
+    there = Connection.objects.filter(calendar=OuterRef("calendar"), workspace=OuterRef("calendar__relayed_from"))
+    return Exists(
+        mine.exclude(calendar__relayed_from=None)
+        .exclude(calendar__relayed_from=F("workspace"))
+        .filter(Exists(there.exclude(status=ConnectionStatus.DELETED)))
+    )
+
+
+def _unknown() -> Q:
+    """Nobody knows the calendar, and calendars are being moved to its workspace."""
+    known = Connection.objects.filter(
+        workspace=OuterRef("delivery__workspace"), remote_id=OuterRef("delivery__subject")
+    )
+    coming = Handover.objects.filter(external=True, target=OuterRef("delivery__workspace"), calendars__isnull=False)
+    return Q(~Exists(known)) & Q(Exists(coming))
+
+
+# --- out
+
+
+def claim(application: Application, *, limit: int, lease: Lease) -> list[int]:
+    """Lease the webhooks that may be sent now, oldest first, one for each lane."""
+    waiting = Relayed.objects.filter(application=application, state=State.WAITING)
+    room = min(limit, application.at_once - waiting.exclude(free()).count())
+    if application.paused or room <= 0:
+        return []
+    before = Relayed.objects.filter(lane=OuterRef("lane"), state=State.WAITING, delivery__lt=OuterRef("delivery"))
+    due = waiting.filter(~Exists(before), due_at__lte=clock.now())
+    return take(due, limit=room, lease=lease, order_by=["due_at", "delivery"])
+
+
+def begin(pk: int, lease: Lease) -> Relayed | None:
+    """Count a try before it is made; None when somebody else has the row."""
+    if not Relayed.objects.filter(pk=pk, lease_token=lease.token).update(attempts=F("attempts") + 1):
+        return None
+    return Relayed.objects.select_related("application", "delivery__workspace__region").get(pk=pk)
+
+
+def finish(relayed: Relayed, outcome: Outcome, *, lease: Lease) -> None:
+    """Note what came of a try: delivered, the next rung of the ladder, or given up."""
+    now, application = clock.now(), relayed.application
+    RelayAttempt.objects.create(
+        relayed=relayed,
+        at=now,
+        seconds=outcome.seconds,
+        status=outcome.status,
+        problem=outcome.problem[:300],
+        answer=outcome.answer,
+    )
+    mine = Relayed.objects.filter(pk=relayed.pk, lease_token=lease.token)
+    if outcome.delivered:
+        mine.update(state=State.DELIVERED, delivered_at=now, problem="", lease_token=None, lease_until=None)
+        _well(application, now)
+        return
+    ladder = application.ladder
+    given_up = relayed.attempts > len(ladder)
+    due = now if given_up else now + timedelta(seconds=ladder[relayed.attempts - 1])
+    mine.filter(state=State.WAITING).update(state=State.DEAD if given_up else State.WAITING, due_at=due)
+    mine.update(problem=outcome.problem[:300], lease_token=None, lease_until=None)
+    Application.objects.filter(pk=application.pk, failing_since=None).update(failing_since=now)
+    Application.objects.filter(pk=application.pk).update(last_problem=outcome.problem[:300])
+
+
+def _well(application: Application, now: datetime) -> None:
+    seldom = Q(last_ok_at=None) | Q(last_ok_at__lte=now - OK_EVERY) | Q(failing_since__isnull=False)
+    Application.objects.filter(seldom, pk=application.pk).update(last_ok_at=now, failing_since=None, last_problem="")
+
+
+def lag(application: Application) -> timedelta | None:
+    """Return for how long the oldest webhook that is to be sent has waited; None when none waits."""
+    waiting = Relayed.objects.filter(application=application, state=State.WAITING).order_by("delivery")
+    oldest: datetime | None = waiting.values_list("delivery__received_at", flat=True).first()
+    return None if oldest is None else clock.now() - oldest
+
+
+def next_due() -> datetime | None:
+    """Return when the next webhook is to be sent; None when none waits."""
+    waiting = Relayed.objects.filter(state=State.WAITING, application__paused=False)
+    before = Relayed.objects.filter(lane=OuterRef("lane"), state=State.WAITING, delivery__lt=OuterRef("delivery"))
+    found: datetime | None = waiting.filter(~Exists(before)).aggregate(at=Min("due_at"))["at"]
+    return found
+
+
+# --- what staff do
+
+
+def again(rows: QuerySet[Relayed]) -> int:
+    """Send webhooks that were given up, or delivered, again under their own ids; return how many.
+
+    Those of calendars that come from another region now are held instead.
+    """
+    ids = list(rows.filter(state__in=[State.DEAD, State.DELIVERED]).values_list("pk", flat=True))
+    for at in range(0, len(ids), CHUNK):
+        with transaction.atomic():
+            chunk = Relayed.objects.filter(pk__in=ids[at : at + CHUNK])
+            chunk.update(state=State.WAITING, due_at=clock.now(), attempts=0, problem="", delivered_at=None)
+            settle(chunk)
+    return len(ids)
+
+
+def replay(application: Application, *, since: datetime) -> int:
+    """Send everything that came in since a time again, in its order; return how many webhooks."""
+    came = Delivery.objects.filter(workspace__application=application, received_at__gte=since)
+    came = came.exclude(state=Delivery.State.RECEIVED).select_related("workspace").defer("body")
+    missing = came.filter(relayed=None)
+    count = 0
+    while chunk := list(missing.order_by("pk")[:CHUNK]):
+        count += len(chunk)
+        with transaction.atomic():
+            take_in(chunk)
+    return count + again(Relayed.objects.filter(application=application, delivery__received_at__gte=since))
+
+
+def hasten(application: Application) -> int:
+    """Try all that wait for a later try now; return how many."""
+    now = clock.now()
+    waiting = Relayed.objects.filter(application=application, state=State.WAITING, due_at__gt=now)
+    return waiting.update(due_at=now)
+
+
+def needed() -> QuerySet[Relayed]:
+    """Return what may not be forgotten yet, however old: to be sent, or held while its calendar moves."""
+    moving = Connection.objects.filter(
+        workspace=OuterRef("delivery__workspace"),
+        remote_id=OuterRef("delivery__subject"),
+        calendar__handover__isnull=False,
+    )
+    return Relayed.objects.filter(Q(state=State.WAITING) | Q(Exists(moving), state=State.HELD))

@@ -1,0 +1,407 @@
+"""The cut: where the company's own application schedules, calendars with common meetings go over at one instant.
+
+The application works per calendar, on webhooks, so a share group goes over when nobody in it meets, now or soon
+(docs/handover.md, 5.6). Until then the source's webhooks reach the application, from then on the target's. `reconcile`
+takes the source's bot away, meeting by meeting, once the application's is read back in the target.
+
+`look` is level-triggered: it forms the groups anew from the coming meetings, cuts those whose moment has come, and
+watches those that were cut. A group whose application does not schedule in time, schedules twice, or goes on writing to
+the source, falls back: the source's webhooks again, and `reconcile` brings its meetings back.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Count, Max, Q, QuerySet
+
+from calendars import assignments
+from calendars.leases import alone
+from calendars.models import (
+    Application,
+    Assignment,
+    AuditEntry,
+    Calendar,
+    Connection,
+    Intent,
+    Occurrence,
+    Relayed,
+    Verdict,
+)
+from calendars.relay import outbox
+from calendars.relay import tasks as relay
+from calendars.scheduling.ownership import fits
+from calendars.scheduling.rows import Loaded, load
+from calendars.scheduling.values import Numbers
+from migrations_app import inventory
+from migrations_app.findings import Found, gone, note
+from migrations_app.itineraries import Step
+from migrations_app.models import Batch, ErrorKind, Item, ItemStatus, Severity, ShareGroup
+from migrations_app.share_groups import Common, components, in_the_way, quiet_moment
+from recallops import clock
+
+LOOK_EVERY = timedelta(minutes=1)
+HORIZON = timedelta(days=7)  # how far ahead a quiet moment is looked for
+MOST_PUT_BACK = 2  # bots that the application put into the source after the cut
+CHUNK = 200
+
+State = ShareGroup.State
+
+QUIET_AT = "The cut is planned for {at:%Y-%m-%d %H:%M} UTC: then nobody in this group meets, now or soon."
+NEVER_QUIET = "There is no quiet moment in the next {days} days. In the way now: {meetings}."
+NEVER_QUIET_REMEDY = (
+    "Accept some of these meetings as exceptions (they may be doubled, and are shown), or let the application ask the "
+    "ownership API before it schedules."
+)
+SHARES = "It shares meetings with {calendar}, which {why}."
+NOT_HERE = "is not in this batch"
+NOT_READY = "is not ready yet ({status})"
+SHARES_REMEDY = (
+    "Move it in the same batch, or accept the common meetings as exceptions: they stay in the source, and the "
+    "application may double them."
+)
+PAUSED = "The relay to {application} is paused."
+NOT_ANSWERING = "{application} has not taken webhooks since {since:%Y-%m-%d %H:%M} UTC: {problem}"
+BEHIND = "{count} webhook(s) of its calendars have not reached {application} yet."
+FULL = "{count} meeting(s) have a bot in both regions; more are not begun before these are through."
+FIRST_ALONE = "One group goes first, to see how long {application} takes."
+SCHEDULING = (
+    "{lacking} of {meetings} meeting(s) have no bot in the target yet; {application} has until {until:%H:%M} UTC."
+)
+DELIVERING = "{count} webhook(s) of the target are on their way to {application}."
+
+LATE = "{application} did not schedule {lacking} of {meetings} meeting(s) in the target within {minutes:.0f} minutes."
+TWICE = "{application} scheduled {count} meeting(s) twice in the target."
+GOES_ON = "{application} goes on writing to the source: it put {count} bot(s) there after the cut."
+FELL_BACK = "The group of {group} fell back to the source. {why}"
+REMEDY = (
+    "Mend the application (region and key by the headers recallops-region and recallops-workspace; schedule on the "
+    "target's calendar.sync_events), then press “retry failed”: the group is cut again at its next quiet moment."
+)
+TOO_LATE = "{why} Some of its calendars are deleted in the source already, so it does not fall back."
+
+
+def look(batch: Batch) -> None:
+    """Form groups, cut those whose moment has come, watch those that were cut; at most once a minute."""
+    now = clock.now()
+    due = Batch.objects.filter(Q(groups_due_at=None) | Q(groups_due_at__lte=now), pk=batch.pk)
+    if not due.update(groups_due_at=now + LOOK_EVERY):
+        return
+    application = batch.source.application
+    if application is None:
+        return
+    for group in batch.share_groups.filter(state__in=[State.CUT, State.SETTLED]):
+        _watch(batch, group, application)
+    _plan(batch, application)
+
+
+# --- before the cut
+
+
+@dataclass(slots=True)
+class _Planned:
+    """A share group as the meetings make it now."""
+
+    group: ShareGroup
+    items: list[Item]
+    meetings: list[Common]
+    reason: str = ""
+    remedy: str = ""
+    outside: set[int] = field(default_factory=set)
+
+
+def _plan(batch: Batch, application: Application) -> None:
+    """Form the groups of calendars that are ready, and cut those that may go."""
+    items = _ready(batch)
+    found = _grouped(batch, items)
+    numbers, now = inventory.numbers(batch), clock.now()
+    before = numbers.near + (application.measured_delay or application.patience)
+    for one in found:
+        moment = quiet_moment(one.meetings, now=now, until=now + HORIZON, before=before)
+        one.group.planned_at = moment
+        if one.outside:
+            one.reason, one.remedy = _shares(batch, one.outside), SHARES_REMEDY
+        elif moment is None:
+            names = ", ".join(f"{m.start:%a %H:%M}" for m in in_the_way(one.meetings, at=now, before=before)[:5])
+            one.reason = NEVER_QUIET.format(days=HORIZON.days, meetings=names or "one after the other")
+            one.remedy = NEVER_QUIET_REMEDY
+        elif moment > now:
+            one.reason = QUIET_AT.format(at=moment)
+        else:
+            one.reason = _not_now(batch, one, application)
+        if not one.reason:
+            _cut(batch, one)
+            continue
+        one.group.reason = one.reason
+        ShareGroup.objects.filter(pk=one.group.pk, state=State.WAITING).update(
+            name=one.group.name,
+            calendars=len(one.items),
+            meetings=len(one.meetings),
+            planned_at=moment,
+            reason=one.reason[:600],
+        )
+        _note_trouble(batch, one)
+    planned = [one.group.planned_at for one in found if one.group.planned_at is not None and one.group.cut_at is None]
+    if planned and not batch.share_groups.filter(state=State.CUT).exists():
+        soonest = max(min(planned), now + LOOK_EVERY)
+        Batch.objects.filter(pk=batch.pk).update(groups_due_at=min(soonest, now + 5 * LOOK_EVERY))
+
+
+def _ready(batch: Batch) -> list[Item]:
+    waiting = Item.objects.filter(
+        batch=batch, kind=Item.Kind.CONNECTION, step=Step.HAND_OVER, status__in=ItemStatus.active()
+    )
+    waiting = waiting.exclude(connection__calendar__relayed_from=batch.target_id)
+    return list(waiting.select_related("connection__calendar", "group").order_by("pk"))
+
+
+def _grouped(batch: Batch, items: list[Item]) -> list[_Planned]:
+    """Put ready items into groups, and let the rows say so."""
+    by_calendar = {item.connection.calendar_id: item for item in items if item.connection}
+    meetings = meetings_of(by_calendar)
+    cut = set(
+        Calendar.objects.filter(handover=batch.handover, relayed_from=batch.target_id).values_list("pk", flat=True)
+    )
+    of_calendar: dict[int, list[Common]] = defaultdict(list)
+    for meeting in meetings:
+        for calendar in meeting.calendars:
+            of_calendar[calendar].append(meeting)
+    found, kept, moved = [], set(), []
+    for component in components(list(by_calendar), meetings):
+        mine = [by_calendar[calendar] for calendar in sorted(component) if calendar in by_calendar]
+        head = mine[0].group
+        if head is None or head.state != State.WAITING or head.pk in kept:
+            head = ShareGroup.objects.create(batch=batch, name=mine[0].title)
+        kept.add(head.pk)
+        head.name, head.calendars = mine[0].title, len(mine)
+        for item in mine:
+            if item.group_id != head.pk:
+                item.group = head
+                moved.append(item)
+        own = {meeting.meeting: meeting for calendar in component for meeting in of_calendar[calendar]}
+        found.append(_Planned(head, mine, list(own.values()), outside=set(component) - set(by_calendar) - cut))
+    Item.objects.bulk_update(moved, ["group"], batch_size=500)
+    batch.share_groups.filter(state=State.WAITING).exclude(pk__in=kept).delete()
+    return found
+
+
+def meetings_of(calendars: Collection[int]) -> list[Common]:
+    """Return the coming meetings of some calendars that are no exceptions, with all calendars that take part."""
+    now = clock.now()
+    theirs = Assignment.objects.filter(occurrences__calendar__in=list(calendars), over=False, end__gt=now, exception="")
+    parts: dict[int, set[int]] = defaultdict(set)
+    for meeting, calendar in Occurrence.objects.filter(assignment__in=theirs.values("pk"), wanted=True).values_list(
+        "assignment", "calendar"
+    ):
+        parts[meeting or 0].add(calendar)
+    rows = Assignment.objects.filter(pk__in=theirs.values("pk")).values_list("pk", "start", "end").order_by("start")
+    return [Common(pk, start, end, frozenset(parts[pk])) for pk, start, end in rows if parts[pk]]
+
+
+def _shares(batch: Batch, outside: set[int]) -> str:
+    """Say with whom meetings are shared that cannot go over now."""
+    calendar = Calendar.objects.filter(pk__in=outside).order_by("email")[0]
+    item = Item.objects.filter(batch=batch, connection__calendar=calendar, open=True).first()
+    why = NOT_READY.format(status=f"{item.get_step_display()}: {item.get_status_display()}") if item else NOT_HERE
+    return SHARES.format(calendar=calendar, why=why)
+
+
+def _not_now(batch: Batch, one: _Planned, application: Application) -> str:
+    """Say why a group is not cut at a quiet moment; empty when it may be."""
+    application.refresh_from_db(fields=["paused", "failing_since", "last_problem", "measured_delay"])
+    if application.paused:
+        return PAUSED.format(application=application)
+    if application.failing_since is not None:
+        return NOT_ANSWERING.format(
+            application=application, since=application.failing_since, problem=application.last_problem[:200]
+        )
+    if behind := _waiting(batch.source_id, [item.connection for item in one.items if item.connection]).count():
+        return BEHIND.format(count=behind, application=application)
+    if batch.share_groups.filter(state=State.CUT).exists() and not application.measured_delay:
+        return FIRST_ALONE.format(application=application)
+    both = Assignment.objects.filter(both=True, over=False, occurrences__calendar__handover=batch.handover)
+    if (count := both.distinct().count()) and count + len(one.meetings) > batch.handover.max_both:
+        return FULL.format(count=count)
+    return ""
+
+
+def _waiting(workspace: int, connections: Iterable[Connection]) -> QuerySet[Relayed]:
+    lanes = [outbox.lane_of_calendar(workspace, connection.remote_id) for connection in connections]
+    return Relayed.objects.filter(lane__in=lanes, state=Relayed.State.WAITING)
+
+
+def _note_trouble(batch: Batch, one: _Planned) -> None:
+    """A group that will not go by itself is a finding, until it can."""
+    item = one.items[0]
+    if one.remedy:
+        note(batch, Step.HAND_OVER, Found("no_cut", Severity.WARNING, f"{item}: {one.reason}", one.remedy, item=item))
+    else:
+        gone(batch, "no_cut", item=item)
+
+
+def _cut(batch: Batch, one: _Planned) -> None:
+    """From now on the target's webhooks reach the application, and the source's do not."""
+    now = clock.now()
+    calendars = Calendar.objects.filter(pk__in=[item.connection.calendar_id for item in one.items if item.connection])
+    with alone(f"hear {batch.source.family}"):  # no webhook is put into the outbox at this moment
+        outbox.route(calendars, batch.target_id, at=now)
+        ShareGroup.objects.filter(pk=one.group.pk).update(
+            state=State.CUT,
+            cut_at=now,
+            name=one.group.name,
+            calendars=len(one.items),
+            meetings=len(one.meetings),
+            reason="",
+        )
+        Item.objects.filter(group=one.group).update(due_at=None)
+        AuditEntry.objects.record(
+            actor=None, action="share_group.cut", subject=one.group, batch=batch.slug, meetings=len(one.meetings)
+        )
+        transaction.on_commit(relay.pump)
+    one.group.cut_at = now
+    for item in one.items:
+        gone(batch, "no_cut", "fell_back", item=item)
+    _wake(calendars)
+
+
+def _wake(calendars: QuerySet[Calendar]) -> None:
+    coming = Assignment.objects.filter(occurrences__calendar__in=calendars, over=False, end__gt=clock.now())
+    assignments.wake(coming.values_list("pk", flat=True).distinct())
+
+
+# --- after the cut
+
+
+def _watch(batch: Batch, group: ShareGroup, application: Application) -> None:
+    """Look how far the application has come, and whether it does what it must not."""
+    now, numbers = clock.now(), inventory.numbers(batch)
+    calendars = Calendar.objects.filter(connections__items__group=group).distinct()
+    if why := _misbehaves(batch, group, calendars, application, numbers):
+        _fall_back(batch, group, why)
+        return
+    if group.state != State.CUT or group.cut_at is None:
+        return
+    connections = list(Connection.objects.filter(items_as_target__group=group))
+    held = _waiting(batch.target_id, connections).filter(delivery__received_at__lte=group.cut_at)
+    lacking, open_rows = _lacking(batch, calendars, numbers)
+    if undelivered := held.count():
+        reason = DELIVERING.format(count=undelivered, application=application)
+    elif not open_rows:
+        _settled(group, calendars, application)
+        return
+    else:
+        until = _reached_it(batch, connections, group.cut_at) + application.patience
+        if lacking and now >= until:
+            minutes = application.patience / timedelta(minutes=1)
+            why = LATE.format(application=application, lacking=lacking, meetings=group.meetings, minutes=minutes)
+            _fall_back(batch, group, why)
+            return
+        reason = SCHEDULING.format(lacking=lacking, meetings=group.meetings, application=application, until=until)
+    ShareGroup.objects.filter(pk=group.pk).update(lacking=lacking, reason=reason[:600])
+
+
+def _lacking(batch: Batch, calendars: QuerySet[Calendar], numbers: Numbers) -> tuple[int, int]:
+    """Count the meetings that are to go over and have no bot in the target; and all that have not gone over yet."""
+    now = clock.now()
+    theirs = Assignment.objects.filter(
+        owner=batch.source_id, over=False, start__gt=now + numbers.near, occurrences__calendar__in=calendars
+    )
+    ids = list(theirs.order_by("start").values_list("pk", flat=True).distinct())
+    lacking = left = 0
+    for at in range(0, len(ids), CHUNK):
+        for one in load(ids[at : at + CHUNK]):
+            if one.row.wish == batch.target_id and one.row.wanted and not one.assignment.exception:
+                left += 1
+                lacking += not _in_target(one, numbers)
+    return lacking, left
+
+
+def _in_target(one: Loaded, numbers: Numbers) -> bool:
+    side = one.row.other
+    return side is not None and any(
+        fits(entry, one.row, now=clock.now(), freeze=numbers.freeze, patience=numbers.patience)
+        for member in side.members
+        for entry in member.bots
+    )
+
+
+def _reached_it(batch: Batch, connections: Iterable[Connection], cut_at: datetime) -> datetime:
+    """Return when the last webhook that was held until the cut reached the application, or was given up."""
+    lanes = [outbox.lane_of_calendar(batch.target_id, one.remote_id) for one in connections]
+    came = Relayed.objects.filter(lane__in=lanes, delivery__received_at__lte=cut_at)
+    last = came.exclude(state=Relayed.State.HELD).aggregate(at=Max("delivered_at"), dead=Max("due_at"))
+    moments: list[datetime] = [cut_at, *(at for at in (last["at"], last["dead"]) if at is not None)]
+    return max(moments)
+
+
+def _misbehaves(
+    batch: Batch, group: ShareGroup, calendars: QuerySet[Calendar], application: Application, numbers: Numbers
+) -> str:
+    """Say what the application does that it must not; empty when it behaves."""
+    if group.cut_at is None:
+        return ""
+    theirs = Assignment.objects.filter(owner=batch.target_id, over=False, occurrences__calendar__in=calendars)
+    taken = Intent.objects.filter(
+        assignment__in=theirs, workspace=batch.source_id, purpose=Intent.Purpose.REMOVE_BOT, sent_at__gte=group.cut_at
+    )
+    again = taken.values("assignment").annotate(bots=Count("bot_id", distinct=True)).filter(bots__gt=1).order_by()
+    if (count := sum(row["bots"] - 1 for row in again)) >= MOST_PUT_BACK:
+        return GOES_ON.format(application=application, count=count)
+    settled = clock.now() - application.patience
+    twice = theirs.filter(
+        verdict=Verdict.DOUBLED, both=False, start__gt=clock.now() + numbers.freeze, flipped_at__lte=settled
+    )
+    if count := twice.distinct().count():
+        return TWICE.format(application=application, count=count)
+    return ""
+
+
+def _settled(group: ShareGroup, calendars: QuerySet[Calendar], application: Application) -> None:
+    """All of it has gone over; what that took is how long the next ones may take."""
+    last = Assignment.objects.filter(occurrences__calendar__in=calendars, flipped_at__gte=group.cut_at)
+    at = last.aggregate(at=Max("flipped_at"))["at"] or clock.now()
+    took = max(at - (group.cut_at or at), timedelta(seconds=1))
+    Application.objects.filter(pk=application.pk, measured_delay__lt=took).update(measured_delay=took)
+    ShareGroup.objects.filter(pk=group.pk, state=State.CUT).update(
+        state=State.SETTLED, settled_at=clock.now(), lacking=0, reason=""
+    )
+
+
+def _fall_back(batch: Batch, group: ShareGroup, why: str) -> None:
+    """Let the source's webhooks reach the application again; `reconcile` brings back what went over."""
+    items = Item.objects.filter(group=group, open=True).exclude(status__in=[ItemStatus.NOT_MOVABLE, ItemStatus.USER])
+    first = items.order_by("pk").first()
+    if first is None:
+        return
+    if items.exclude(deleted_at=None).exists():
+        note(batch, Step.HAND_OVER, Found("misbehaves", Severity.WARNING, TOO_LATE.format(why=why), REMEDY, item=first))
+        return
+    now = clock.now()
+    calendars = Calendar.objects.filter(connections__items__in=items)
+    with alone(f"hear {batch.source.family}"):
+        won = ShareGroup.objects.filter(pk=group.pk, state__in=[State.CUT, State.SETTLED]).update(
+            state=State.FELL_BACK, fell_back_at=now, reason=why[:600]
+        )
+        if not won:
+            return
+        calendars = Calendar.objects.filter(pk__in=list(calendars.values_list("pk", flat=True)))
+        outbox.route(calendars, batch.source_id, at=now)
+        Connection.objects.filter(items__in=items).update(closing=False)
+        items.update(
+            status=ItemStatus.FAILED,
+            step=Step.HAND_OVER,
+            reason=why[:600],
+            error_kind=ErrorKind.CONFIGURATION,
+            due_at=None,
+            attempts=0,
+        )
+        Batch.objects.filter(pk=batch.pk).update(changed_at=now)
+        AuditEntry.objects.record(actor=None, action="share_group.fall_back", subject=group, batch=batch.slug, why=why)
+        transaction.on_commit(relay.pump)
+    sentence = FELL_BACK.format(group=group, why=why)
+    note(batch, Step.HAND_OVER, Found("fell_back", Severity.WARNING, sentence, REMEDY, item=first))
+    _wake(calendars)
