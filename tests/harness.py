@@ -122,6 +122,7 @@ class Move:
     sweep_every: timedelta | None = None
     cut: timedelta | None = None
     batches: int = 1
+    room: int = 4  # pieces of work that a driver takes at once
     machine: bool = False  # machine time follows domain time
     time: TickingClock = field(init=False)
     world: World = field(init=False)
@@ -276,8 +277,8 @@ class Move:
         for _ in range(200):
             self.world.advance()
             slugs = list(Batch.objects.values_list("slug", flat=True))
-            work = [piece for slug in slugs for piece in batch_tasks.find_work(slug, 4)]
-            work += calendar_tasks.find_work(self.source.family, 4)
+            work = [piece for slug in slugs for piece in batch_tasks.find_work(slug, self.room)]
+            work += calendar_tasks.find_work(self.source.family, self.room)
             if not work and (batch_tasks.next_due() or datetime.max.replace(tzinfo=UTC)) > self.time.now():
                 return done
             for piece in work:

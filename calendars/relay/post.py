@@ -32,6 +32,7 @@ SHOWN = 500  # characters of an answer
 READ = 4096  # bytes of an answer
 
 NO_SECRET = "The application has no secret in use: nothing can be signed."  # noqa: S105
+BAD_SECRET = "A secret of the application is no signing secret: enter it again."  # noqa: S105
 TIMED_OUT = "No answer within {seconds:.0f} s."
 NO_CONNECTION = "No connection could be made ({kind})."
 BROKEN_OFF = "The connection broke off ({kind})."
@@ -92,8 +93,12 @@ def post(application: Application, secrets: Iterable[str], parcel: Parcel, *, no
         place = hosts.place(application.url)
     except hosts.Forbidden as error:
         return Outcome(None, time.monotonic() - begun, str(error))
-    family = application.headers
-    headers = headers_for(parcel, secrets, family=family, timestamp=int(now.timestamp()), host=_host(place))
+    try:
+        headers = headers_for(
+            parcel, secrets, family=application.headers, timestamp=int(now.timestamp()), host=_host(place)
+        )
+    except ValueError:
+        return Outcome(None, 0.0, BAD_SECRET)
     seconds = application.timeout.total_seconds()
     try:
         return _sent(place, headers, parcel.body, seconds=seconds, begun=begun)

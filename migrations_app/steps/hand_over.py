@@ -60,6 +60,8 @@ def wake_finished(batch: Batch) -> int:
         Q(owner=batch.source_id) | Q(both=True), occurrences__calendar=OuterRef("connection__calendar"), over=False
     )
     waiting = Item.objects.filter(batch=batch, step=Step.HAND_OVER, status=ItemStatus.WAITING, due_at__gt=clock.now())
+    if batch.handover.external:
+        waiting = waiting.filter(connection__calendar__relayed_from=batch.target_id)
     return waiting.filter(~Exists(hanging)).update(due_at=None)
 
 
