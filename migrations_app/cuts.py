@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Max, Q, QuerySet
@@ -44,7 +45,8 @@ from migrations_app.models import Batch, ErrorKind, Item, ItemStatus, Severity, 
 from migrations_app.share_groups import Common, components, in_the_way, quiet_moment
 from recallops import clock
 
-LOOK_EVERY = timedelta(minutes=1)
+LOOK_EVERY = timedelta(minutes=1)  # while a group is on its way
+REST = timedelta(minutes=10)  # else
 HORIZON = timedelta(days=7)  # how far ahead a quiet moment is looked for
 MOST_PUT_BACK = 2  # bots that the application put into the source after the cut
 CHUNK = 200
@@ -94,9 +96,14 @@ def look(batch: Batch) -> None:
     application = batch.source.application
     if application is None:
         return
-    for group in batch.share_groups.filter(state__in=[State.CUT, State.SETTLED]):
+    undeleted = Item.objects.filter(batch=batch, deleted_at=None, step__in=[Step.HAND_OVER, Step.DELETE_OLD])
+    watched = batch.share_groups.filter(state__in=[State.CUT, State.SETTLED], items__in=undeleted).distinct()
+    for group in watched:
         _watch(batch, group, application)
-    _plan(batch, application)
+    planned = _plan(batch, application)
+    if not batch.share_groups.filter(state=State.CUT).exists():
+        soonest = min([now + REST, *(max(at, now + LOOK_EVERY) for at in planned)])
+        Batch.objects.filter(pk=batch.pk).update(groups_due_at=soonest)
 
 
 # --- before the cut
@@ -114,8 +121,8 @@ class _Planned:
     outside: set[int] = field(default_factory=set)
 
 
-def _plan(batch: Batch, application: Application) -> None:
-    """Form the groups of calendars that are ready, and cut those that may go."""
+def _plan(batch: Batch, application: Application) -> list[datetime]:
+    """Form the groups of calendars that are ready, and cut those that may go; return when the others may."""
     items = _ready(batch)
     found = _grouped(batch, items)
     numbers, now = inventory.numbers(batch), clock.now()
@@ -145,10 +152,7 @@ def _plan(batch: Batch, application: Application) -> None:
             reason=one.reason[:600],
         )
         _note_trouble(batch, one)
-    planned = [one.group.planned_at for one in found if one.group.planned_at is not None and one.group.cut_at is None]
-    if planned and not batch.share_groups.filter(state=State.CUT).exists():
-        soonest = max(min(planned), now + LOOK_EVERY)
-        Batch.objects.filter(pk=batch.pk).update(groups_due_at=min(soonest, now + 5 * LOOK_EVERY))
+    return [one.group.planned_at for one in found if one.group.planned_at is not None and one.group.cut_at is None]
 
 
 def _ready(batch: Batch) -> list[Item]:
@@ -278,7 +282,7 @@ def _wake(calendars: QuerySet[Calendar]) -> None:
 
 def _watch(batch: Batch, group: ShareGroup, application: Application) -> None:
     """Look how far the application has come, and whether it does what it must not."""
-    now, numbers = clock.now(), inventory.numbers(batch)
+    numbers = inventory.numbers(batch)
     calendars = Calendar.objects.filter(connections__items__group=group).distinct()
     if why := _misbehaves(batch, group, calendars, application, numbers):
         _fall_back(batch, group, why)
@@ -287,37 +291,38 @@ def _watch(batch: Batch, group: ShareGroup, application: Application) -> None:
         return
     connections = list(Connection.objects.filter(items_as_target__group=group))
     held = _waiting(batch.target_id, connections).filter(delivery__received_at__lte=group.cut_at)
-    lacking, open_rows = _lacking(batch, calendars, numbers)
+    until = _reached_it(batch, connections, group.cut_at) + application.patience
+    open_rows = _open_rows(batch, calendars, numbers)
+    lacking = [one for one in open_rows if not _in_target(one, numbers)]
     if undelivered := held.count():
         reason = DELIVERING.format(count=undelivered, application=application)
     elif not open_rows:
         _settled(group, calendars, application)
         return
     else:
-        until = _reached_it(batch, connections, group.cut_at) + application.patience
-        if lacking and now >= until:
+        if late := sum(_read_at(one) >= until for one in lacking):
             minutes = application.patience / timedelta(minutes=1)
-            why = LATE.format(application=application, lacking=lacking, meetings=group.meetings, minutes=minutes)
+            why = LATE.format(application=application, lacking=late, meetings=group.meetings, minutes=minutes)
             _fall_back(batch, group, why)
             return
-        reason = SCHEDULING.format(lacking=lacking, meetings=group.meetings, application=application, until=until)
-    ShareGroup.objects.filter(pk=group.pk).update(lacking=lacking, reason=reason[:600])
+        reason = SCHEDULING.format(lacking=len(lacking), meetings=group.meetings, application=application, until=until)
+    ShareGroup.objects.filter(pk=group.pk).update(lacking=len(lacking), reason=reason[:600])
 
 
-def _lacking(batch: Batch, calendars: QuerySet[Calendar], numbers: Numbers) -> tuple[int, int]:
-    """Count the meetings that are to go over and have no bot in the target; and all that have not gone over yet."""
-    now = clock.now()
-    theirs = Assignment.objects.filter(
-        owner=batch.source_id, over=False, start__gt=now + numbers.near, occurrences__calendar__in=calendars
-    )
+def _open_rows(batch: Batch, calendars: QuerySet[Calendar], numbers: Numbers) -> list[Loaded]:
+    """Return the meetings that are to go over and have not, as far as they are not near their start."""
+    soon = clock.now() + numbers.near
+    theirs = Assignment.objects.filter(owner=batch.source_id, over=False, start__gt=soon, exception="")
+    theirs = theirs.filter(occurrences__calendar__in=calendars)
     ids = list(theirs.order_by("start").values_list("pk", flat=True).distinct())
-    lacking = left = 0
-    for at in range(0, len(ids), CHUNK):
-        for one in load(ids[at : at + CHUNK]):
-            if one.row.wish == batch.target_id and one.row.wanted and not one.assignment.exception:
-                left += 1
-                lacking += not _in_target(one, numbers)
-    return lacking, left
+    loaded = [one for at in range(0, len(ids), CHUNK) for one in load(ids[at : at + CHUNK])]
+    return [one for one in loaded if one.row.wish == batch.target_id and one.row.wanted]
+
+
+def _read_at(one: Loaded) -> datetime:
+    """Return when the target was last read for a meeting."""
+    side = one.row.other
+    return (side.read_at if side is not None else None) or datetime.min.replace(tzinfo=UTC)
 
 
 def _in_target(one: Loaded, numbers: Numbers) -> bool:
@@ -360,6 +365,23 @@ def _misbehaves(
     return ""
 
 
+def accept(assignment: Assignment, batch: Batch, *, actor: Any, reason: str) -> None:
+    """Accept that a meeting may be live or near when its group is cut, or shared with calendars that stay behind.
+
+    It may be doubled then; it is shown. An empty reason takes the acceptance back.
+    """
+    with transaction.atomic():
+        Assignment.objects.filter(pk=assignment.pk).update(exception=reason.strip()[:300])
+        AuditEntry.objects.record(
+            actor=actor,
+            action="share_group.accept" if reason.strip() else "share_group.accept_no_more",
+            subject=assignment,
+            batch=batch.slug,
+            reason=reason.strip(),
+        )
+        Batch.objects.filter(pk=batch.pk).update(groups_due_at=None)
+
+
 def _settled(group: ShareGroup, calendars: QuerySet[Calendar], application: Application) -> None:
     """All of it has gone over; what that took is how long the next ones may take."""
     last = Assignment.objects.filter(occurrences__calendar__in=calendars, flipped_at__gte=group.cut_at)
@@ -369,6 +391,7 @@ def _settled(group: ShareGroup, calendars: QuerySet[Calendar], application: Appl
     ShareGroup.objects.filter(pk=group.pk, state=State.CUT).update(
         state=State.SETTLED, settled_at=clock.now(), lacking=0, reason=""
     )
+    Item.objects.filter(group=group, status=ItemStatus.WAITING).update(due_at=None)
 
 
 def _fall_back(batch: Batch, group: ShareGroup, why: str) -> None:

@@ -15,7 +15,7 @@ from calendars.relay import tasks as relay
 from recallops.sandbox.transport import SandboxTransport
 from tests.harness import REGIONS, SOURCE, TARGET
 from tests.sample_application import SampleApplication
-from tests.standing import SECRET, Stand
+from tests.standing import Stand
 
 APPLICATIONS_SECRET = "whsec_" + "YXBwbGljYXRpb24tc2VjcmV0LW9mLWl0cy1vd24"
 TARGETS_SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS10YXJnZXQtcmVnaW9u"
@@ -53,7 +53,9 @@ class Relaying(Stand):
     def _announce(self, calendar: Any) -> None:
         """Let the region say of a calendar that all of its events are new, as it did when it was connected."""
         since = (self.time.now() - timedelta(days=40)).isoformat()
-        self.world.outbox.send(self.there, "calendar.sync_events", {"calendar_id": calendar.id, "last_updated_ts": since})
+        self.world.outbox.send(
+            self.there, "calendar.sync_events", {"calendar_id": calendar.id, "last_updated_ts": since}
+        )
 
     def turn(self) -> bool:
         """Do everything that is due, the relay's part as well."""
@@ -99,7 +101,10 @@ class Relaying(Stand):
             [
                 super().where(),
                 str(list(Batch.objects.values_list("step", "goal", "status", "reason", "groups_due_at"))),
-                *(str(row) for row in ShareGroup.objects.values_list("name", "state", "reason", "planned_at", "lacking")),
+                *(
+                    str(row)
+                    for row in ShareGroup.objects.values_list("name", "state", "reason", "planned_at", "lacking")
+                ),
                 *(str(row) for row in Item.objects.values_list("title", "step", "status", "reason", "due_at")[:60]),
                 *(str(row) for row in Finding.objects.filter(gone_at=None).values_list("code", "sentence")[:30]),
                 str(list(Relayed.objects.values_list("state").annotate(n=Count("pk")))),

@@ -106,7 +106,9 @@ class SampleApplication:
             return
         if waiting:
             client.delete(path)
-        dedup = f"{event['start_time']}-{event['meeting_url']}" + (self.twice if region != next(iter(self.regions)) else "")
+        dedup = f"{event['start_time']}-{event['meeting_url']}" + (
+            self.twice if region != next(iter(self.regions)) else ""
+        )
         for _ in range(5):
             answer = client.post(path, json={"deduplication_key": dedup, "bot_config": {"bot_name": "Sample"}})
             if answer.status_code != 409:

@@ -77,7 +77,7 @@ class Migration(migrations.Migration):
                     "patience",
                     models.DurationField(
                         default=datetime.timedelta(seconds=900),
-                        help_text="From having all webhooks of a share group that was cut: until when its bots must be there.",
+                        help_text="From having all webhooks of a group that was cut until its bots must be there.",
                     ),
                 ),
                 (

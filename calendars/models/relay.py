@@ -48,7 +48,7 @@ class Application(models.Model):
     )
     patience = models.DurationField(
         default=timedelta(minutes=15),
-        help_text="From having all webhooks of a share group that was cut: until when its bots must be there.",
+        help_text="From having all webhooks of a group that was cut until its bots must be there.",
     )
 
     # Progress.

@@ -62,8 +62,8 @@ def _too_old(row: Row, action: Action, *, now: datetime, numbers: Numbers) -> tu
     near = timedelta(0) < away <= numbers.near
     if action.act is not Act.WAIT:
         oldest = now - (numbers.age_near_start if near and away < numbers.near else numbers.age_for_write)
-    elif action.moving:
-        oldest = now - numbers.age_for_wait
+    elif action.moving:  # what the application does is seen by reading only
+        oldest = now - (numbers.age_for_wait if row.external is None else numbers.age_for_write)
     elif near:
         oldest = row.start - numbers.near  # the last look: once, fully, whatever webhooks say
     else:
@@ -91,7 +91,11 @@ def _ours(row: Row, action: Action, *, now: datetime, numbers: Numbers) -> Actio
     until = min(max(until, now + numbers.age_near_start), max(row.end, now + numbers.age_near_start))
     if action.act is Act.ADD:
         back = action.workspace == row.external.source and bool(elsewhere)
-        return action if back else Action(Act.WAIT, APPLICATION_ADDS, until=until)
+        if back:
+            return action
+        moves = row.wish == action.workspace != row.owner.workspace
+        soon = now + numbers.age_for_write if moves else until
+        return Action(Act.WAIT, APPLICATION_ADDS, until=soon, moving=moves)
     if not elsewhere and (action.workspace in row.external.active or not covers_nothing):
         return Action(Act.WAIT, APPLICATION_REMOVES, until=until)
     if row.external.removed.get(action.workspace, 0) >= MOST_REMOVED:

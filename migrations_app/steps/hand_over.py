@@ -22,7 +22,7 @@ from calendars.scheduling.rows import Loaded, load
 from migrations_app import coverage, cuts, inventory, planner
 from migrations_app.findings import Found, note
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, CoverageReading, Item, ItemStatus, Severity
+from migrations_app.models import Batch, CoverageReading, Item, ItemStatus, Severity, ShareGroup
 from migrations_app.outcomes import DONE, Outcome, wait
 from migrations_app.steps import recreate
 from recallops import clock
@@ -32,6 +32,7 @@ STAYING = "{count} meeting(s) stay with the source to their end; the last one en
 LINE_PROPOSED = (
     "Meetings that start from {at:%Y-%m-%d %H:%M} UTC on go to the target ({near} start near the freeze there)."
 )
+GROUP_FIRST = "Others of its share group have not gone over yet."
 BEFORE_CUT = "It waits for the cut of its share group."
 LOOK_AGAIN = timedelta(minutes=30)  # in case a wake-up was lost; `wake_finished` comes first as a rule
 AFTER_END = timedelta(minutes=3)
@@ -136,6 +137,8 @@ def run(item: Item) -> Outcome:
         return wait(MOVING.format(count=moving), now + LOOK_AGAIN)
     if staying:
         return wait(STAYING.format(count=len(staying), end=max(staying)), max(staying) + AFTER_END)
+    if item.group is not None and item.group.state == ShareGroup.State.CUT:
+        return wait(item.group.reason or GROUP_FIRST, now + LOOK_AGAIN)
     return DONE
 
 
