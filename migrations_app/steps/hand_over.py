@@ -62,7 +62,7 @@ def wake_finished(batch: Batch) -> int:
     )
     waiting = Item.objects.filter(batch=batch, step=Step.HAND_OVER, status=ItemStatus.WAITING, due_at__gt=clock.now())
     if batch.handover.external:
-        waiting = waiting.filter(connection__calendar__relayed_from=batch.target_id)
+        waiting = waiting.filter(group__state=ShareGroup.State.SETTLED)
     return waiting.filter(~Exists(hanging)).update(due_at=None)
 
 
