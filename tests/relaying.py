@@ -77,6 +77,19 @@ class Relaying(Stand):
         if alarm is not None:
             self.world.timers.cancel(alarm)
 
+    def write_to_the_source(self) -> None:
+        """Let something of the company put a bot on every coming event of the source, under a key of its own."""
+        for event in list(self.there.events.values()):
+            soon = event.start <= self.world.now() + timedelta(hours=2)
+            if (
+                soon
+                or event.is_deleted
+                or not event.meeting_url
+                or any(bot.start_time == event.start for bot in event.bots)
+            ):
+                continue
+            self.there.add_bot(event.id, f"{event.start.isoformat()}-{self.world.now()}", {}, quiet=True)
+
     # -- looking
 
     def relayed(self, state: str) -> int:

@@ -74,6 +74,7 @@ def headers_for(
     named = {
         "content-type": "application/json",
         "user-agent": USER_AGENT,
+        "accept-encoding": "identity",  # what it says is shown, not unpacked
         f"{family}-id": parcel.id,
         f"{family}-timestamp": str(timestamp),
         f"{family}-signature": " ".join(items),
@@ -138,11 +139,11 @@ def _beginning(response: httpx.Response, *, until: float) -> str:
     """Read what may be shown of an answer; one that drips is not waited for."""
     found = b""
     try:
-        for piece in response.iter_raw(READ):
+        for piece in response.iter_bytes(READ):
             found += piece
             if len(found) >= READ or time.monotonic() >= until:
                 break
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.StreamError):
         pass
     text: str = storable(redact(found[:READ].decode("utf-8", "replace")))
     return text[:SHOWN]

@@ -2,63 +2,161 @@
 
 from __future__ import annotations
 
-import random
 from datetime import timedelta
 
+import httpx
 import pytest
-from django.conf import LazySettings
 
-from calendars.models import Intent
+from calendars.models import Application, Assignment, Intent, Relayed
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, Item, ShareGroup
+from migrations_app.models import Finding, ShareGroup
+from tests.harness import SOURCE, TARGET
+from tests.relay.office import edit_meanwhile, move, office, statuses
 from tests.relaying import Relaying
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SHORT = {"soak": timedelta(hours=1), "canary_wait": timedelta(minutes=10), "sweep_every": timedelta(minutes=30)}
-DOMAIN = "northwind.example"
+TWO_HOURS = timedelta(hours=2)
 
 
-@pytest.fixture(autouse=True)
-def private_network(settings: LazySettings) -> None:
-    """Let the sample application be on this machine."""
-    settings.RELAY_PRIVATE = True
-
-
-def office(people: int, *, teams: int, seed: int = 1, days: int = 3, **options: object) -> Relaying:
-    """Return a company with teams that meet in working hours, and people with meetings of their own."""
-    chance = random.Random(seed)
-    emails = tuple(f"p{number:02}@{DOMAIN}" for number in range(people))
-    stand = Relaying(people=emails, batches=0, room=16, **{**SHORT, **options})  # type: ignore[arg-type]
-    for day in range(days):
-        for number in range(teams):
-            team = emails[number::teams]
-            hour = 24.0 * day + 2 + chance.randrange(16) / 2
-            stand.want(stand.meet(f"team {number}", hour, *team, bot=False), *team)
-            for email in team:
-                hour = 24.0 * day + 2 + chance.randrange(18) / 2 + 0.25 * chance.randrange(2)
-                stand.want(stand.meet(f"own of {email}", hour, email, bot=False, minutes=25), email)
-    return stand
-
-
-def the_batch(stand: Relaying) -> Batch:
-    stand.batch = stand.new_batch("move")
-    return stand.batch
+def assert_gone_over(stand: Relaying) -> None:
+    """Everything is in the target, the application scheduled all of it, and it got each webhook in order."""
+    stand.batch.refresh_from_db()
+    assert stand.batch.status == "closed", stand.where()
+    assert statuses() == {"done"}
+    assert set(ShareGroup.objects.exclude(state="fell_back").values_list("state", flat=True)) == {"settled"}
+    assert not Intent.objects.filter(purpose=Intent.Purpose.ADD_BOT).exists()
+    stand.assert_in_order()
+    assert not Relayed.objects.filter(state__in=["waiting", "dead"]).exists()
 
 
 def test_fifty_calendars_go_over_and_no_meeting_is_missed_or_doubled() -> None:
     stand = office(50, teams=12)
     stand.begin()
     stand.run_for(timedelta(hours=1))
-    batch = the_batch(stand)
-    stand.allow(Step.CLEAN_UP, batch)
-    stand.run()
-    batch.refresh_from_db()
-    assert batch.status == "closed", stand.where()
-    assert set(Item.objects.filter(kind="connection").values_list("status", flat=True)) == {"done"}
-    assert set(ShareGroup.objects.values_list("state", flat=True)) == {"settled"}
+    edit_meanwhile(stand, edits=60, span=timedelta(hours=40))
+    move(stand)
+    assert_gone_over(stand)
     assert ShareGroup.objects.count() >= 12
-    stand.assert_in_order()
     assert max(stand.sample.ids.values()) == 1
-    assert not Intent.objects.filter(purpose=Intent.Purpose.ADD_BOT).exists()
+    stand.run_for(timedelta(days=3))
+    proof = stand.assert_proven()
+    assert proof.by_place[f"{TARGET}/main"] > proof.by_place[f"{SOURCE}/main"] > 0
+
+
+def out_of_order(stand: Relaying, kind: str) -> None:
+    """Let the application be ill for two hours, from the first cut on."""
+    until = []
+
+    def ill() -> bool:
+        if not until and ShareGroup.objects.exclude(cut_at=None).exists():
+            until.append(stand.time.at + TWO_HOURS)
+        return bool(until) and stand.time.at < until[0]
+
+    def answer(request: httpx.Request) -> int | None:
+        sick = ill()
+        stand.sample.late = sick and kind == "late"
+        if sick and kind == "down":
+            raise httpx.ConnectError("refused", request=request)
+        if sick and kind == "slow":
+            raise httpx.ReadTimeout("slow", request=request)
+        return 500 if sick and kind == "500" else None
+
+    stand.sample.answers = answer
+
+
+@pytest.mark.parametrize("kind", ["down", "slow", "500", "late"])
+def test_an_application_that_is_ill_for_two_hours_loses_nothing(kind: str) -> None:
+    stand = office(8, teams=3, days=2)
+    stand.begin()
+    stand.run_for(timedelta(hours=1))
+    edit_meanwhile(stand, edits=16, span=timedelta(hours=30))
+    out_of_order(stand, kind)
+    move(stand)
+    assert_gone_over(stand)
+    assert Relayed.objects.filter(attempts__gt=1).exists()
+    again = {name for name, times in stand.sample.ids.items() if times > 1}
+    failed = set(Relayed.objects.filter(attempts__gt=1).values_list("delivery__delivery_id", flat=True))
+    assert again <= failed, "a webhook that was answered 2xx came twice"
+    assert bool(again) == (kind == "late")
+    stand.run_for(timedelta(days=2))
     stand.assert_proven()
+
+
+def test_an_application_that_takes_the_target_for_the_source_falls_back_and_goes_over_once_it_is_mended() -> None:
+    stand = office(6, teams=2, days=2)
+    stand.begin()
+    stand.run_for(timedelta(hours=1))
+    stand.sample.home = SOURCE
+    batch = move(stand)
+    assert statuses() == {"failed"}, stand.where()
+    assert set(ShareGroup.objects.values_list("state", flat=True)) <= {"fell_back", "waiting"}
+    assert "did not schedule" in Finding.objects.filter(code="fell_back", gone_at=None)[0].sentence
+    assert set(Assignment.objects.filter(over=False).values_list("owner__slug", flat=True)) == {"us"}
+    assert not Relayed.objects.filter(state="held", delivery__workspace=stand.source).exists()
+    stand.sample.home = ""
+    stand.sample.ids.clear()  # it forgets what it has done wrong
+    assert stand.retry()
+    stand.run()
+    assert_gone_over(stand)
+    assert batch.share_groups.filter(state="fell_back").exists()
+    stand.run_for(timedelta(days=2))
+    stand.assert_proven()
+
+
+def test_an_application_that_forgets_some_falls_back_and_what_went_over_comes_back() -> None:
+    stand = office(6, teams=2, days=2)
+    stand.begin()
+    stand.run_for(timedelta(hours=1))
+    stand.sample.forgets = 3
+    move(stand)
+    assert "failed" in statuses(), stand.where()
+    assert ShareGroup.objects.filter(state="fell_back").exists()
+    stand.run_for(timedelta(days=2))
+    stand.assert_proven()
+
+
+def test_an_application_that_schedules_twice_in_the_target_falls_back() -> None:
+    stand = office(4, teams=1, days=3)
+    stand.begin()
+    stand.run_for(timedelta(hours=1))
+    stand.sample.twice = True
+    move(stand)
+    assert statuses() == {"failed"}, stand.where()
+    assert "twice" in ShareGroup.objects.get(state="fell_back").reason
+    stand.run_for(timedelta(days=3))
+    stand.assert_proven()
+
+
+def test_an_application_that_goes_on_writing_to_the_source_falls_back() -> None:
+    stand = office(4, teams=1, days=3)
+    stand.begin()
+    stand.run_for(timedelta(hours=1))
+    stand.batch = stand.new_batch("move")
+    stand.allow(Step.HAND_OVER, stand.batch)
+    stand.run(until=lambda: ShareGroup.objects.filter(state="settled").exists())
+    for hours in (1, 2, 3):
+        stand.world.at(stand.time.now() + timedelta(hours=hours), stand.write_to_the_source)
+    stand.allow(Step.DELETE_OLD, stand.batch)
+    stand.soak = timedelta(days=2)
+    stand.run(until=lambda: ShareGroup.objects.filter(state="fell_back").exists(), longest=timedelta(hours=8))
+    assert "goes on writing" in ShareGroup.objects.get(state="fell_back").reason
+    stand.run_for(timedelta(days=3))
+    stand.assert_proven()
+
+
+def test_a_group_without_a_quiet_moment_waits_until_staff_accept_what_is_in_the_way() -> None:
+    stand = office(2, teams=1, days=1)
+    for hour in range(40):
+        for email in stand.people:
+            stand.want(stand.meet(f"hour {hour} of {email}", 1.0 + hour, email, bot=False, minutes=59), email)
+    stand.begin()
+    stand.run_for(timedelta(minutes=30))
+    stand.batch = stand.new_batch("move")
+    stand.allow(Step.HAND_OVER, stand.batch)
+    stand.run(until=lambda: ShareGroup.objects.filter(planned_at__isnull=False).exists())
+    group = ShareGroup.objects.get()
+    assert group.planned_at is not None
+    assert group.planned_at > stand.time.now() + timedelta(hours=30)
+    assert "then nobody in this group meets" in group.reason
+    assert Application.objects.get().measured_delay == timedelta(0)
