@@ -253,6 +253,8 @@ def _cut(batch: Batch, one: _Planned) -> None:
     calendars = Calendar.objects.filter(pk__in=[item.connection.calendar_id for item in one.items if item.connection])
     with alone(f"hear {batch.source.family}"):  # no webhook is put into the outbox at this moment
         outbox.route(calendars, batch.target_id, at=now)
+        targets = Connection.objects.filter(items_as_target__in=one.items).select_related("workspace__region")
+        outbox.announce(targets)
         ShareGroup.objects.filter(pk=one.group.pk).update(
             state=State.CUT,
             cut_at=now,

@@ -11,7 +11,9 @@ fall back and a calendar that becomes known are all the same: the rows change, a
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+import uuid
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -24,6 +26,7 @@ from calendars.models import (
     Connection,
     ConnectionStatus,
     Delivery,
+    Event,
     Handover,
     RelayAttempt,
     Relayed,
@@ -34,6 +37,7 @@ from recallops import clock
 
 OF_CALENDARS = frozenset({CALENDAR_SYNC, CALENDAR_UPDATE})
 OK_EVERY = timedelta(minutes=1)  # "last delivered" is for people; a write for each webhook would be a hot row
+ANNOUNCED = "made here at the cut: the application lists all events of this calendar"
 CHUNK = 1000
 
 State = Relayed.State
@@ -102,6 +106,43 @@ def route(calendars: QuerySet[Calendar], workspace: int, *, at: datetime) -> Non
     with transaction.atomic():
         Calendar.objects.filter(pk__in=ids).update(relayed_from=workspace, relayed_since=at)
         settle_calendars(ids)
+
+
+def announce(connections: Iterable[Connection]) -> None:
+    """Tell the application that all events of some calendars are new, as the vendor does when one is connected.
+
+    At a cut it comes after what was held: whatever was lost on the way, or taken at an earlier cut by an application
+    that did not know what to do with it, the application lists everything once more. Its id is ours and new each time.
+    """
+    now = clock.now()
+    rows = list(connections)
+    oldest = dict(
+        Event.objects.filter(connection__in=rows)
+        .values_list("connection")
+        .annotate(at=Min("remote_updated_at"))
+        .order_by()
+    )
+    made = [_announcement(row, since=oldest.get(row.pk, now), now=now) for row in rows]
+    with transaction.atomic():
+        Delivery.objects.bulk_create(made)
+        take_in(made)
+
+
+def _announcement(connection: Connection, *, since: datetime, now: datetime) -> Delivery:
+    data = {"calendar_id": connection.remote_id, "last_updated_ts": since.isoformat()}
+    return Delivery(
+        workspace=connection.workspace,
+        delivery_id=f"msg_recallops_{uuid.uuid4().hex}",
+        received_at=now,
+        sent_at=now,
+        region=connection.workspace.region.code,
+        body=json.dumps({"event": CALENDAR_SYNC, "data": data}, separators=(",", ":")).encode(),
+        state=Delivery.State.KEPT,
+        event=CALENDAR_SYNC,
+        subject=connection.remote_id,
+        reason=ANNOUNCED,
+        handled_at=now,
+    )
 
 
 def _elsewhere() -> Exists:

@@ -25,11 +25,18 @@ def office(people: int, *, teams: int, seed: int = 1, days: int = 3, **options: 
         for number in range(teams):
             team = emails[number::teams]
             hour = 24.0 * day + 2 + chance.randrange(16) / 2
-            stand.want(stand.meet(f"team {number}", hour, *team, bot=False), *team)
+            stand.want(stand.meet(f"team {number}", hour, *team, bot=False, url=link(stand)), *team)
             for email in team:
                 hour = 24.0 * day + 2 + chance.randrange(18) / 2 + 0.25 * chance.randrange(2)
-                stand.want(stand.meet(f"own of {email}", hour, email, bot=False, minutes=25), email)
+                own = stand.meet(f"own of {email}", hour, email, bot=False, minutes=25, url=link(stand))
+                stand.want(own, email)
     return stand
+
+
+def link(stand: Relaying) -> str:
+    """Return a link that nobody has yet."""
+    letters = "".join("abcdefghij"[int(digit)] for digit in f"{len(stand.world.meetings):07d}")
+    return f"https://meet.google.com/{letters[:3]}-{letters[3:7]}-rec"
 
 
 def edit_meanwhile(stand: Relaying, *, edits: int, span: timedelta, seed: int = 1) -> None:
@@ -47,12 +54,11 @@ def _edit(stand: Relaying, chance: random.Random) -> None:
     if act == "make" or not coming:
         email = chance.choice(stand.people)
         account = stand.world.accounts[(GOOGLE, email)]
-        letters = "".join(chance.choices("abcdefghij", k=4))
         meeting = stand.world.make_meeting(
             start=start,
             end=start + timedelta(minutes=30),
             accounts=[account],
-            url=f"https://meet.google.com/new-{letters}-{len(stand.world.meetings) % 1000:03}".replace("0", "k"),
+            url=link(stand),
             wanted=False,
         )
         stand.want(meeting, email)

@@ -11,7 +11,7 @@ from calendars.models import Application, Assignment, Intent, Relayed
 from migrations_app.itineraries import Step
 from migrations_app.models import Finding, ShareGroup
 from tests.harness import SOURCE, TARGET
-from tests.relay.office import edit_meanwhile, move, office, statuses
+from tests.relay.office import edit_meanwhile, link, move, office, statuses
 from tests.relaying import Relaying
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -149,7 +149,8 @@ def test_a_group_without_a_quiet_moment_waits_until_staff_accept_what_is_in_the_
     stand = office(2, teams=1, days=1)
     for hour in range(40):
         for email in stand.people:
-            stand.want(stand.meet(f"hour {hour} of {email}", 1.0 + hour, email, bot=False, minutes=59), email)
+            own = stand.meet(f"hour {hour} of {email}", 1.0 + hour, email, bot=False, minutes=59, url=link(stand))
+            stand.want(own, email)
     stand.begin()
     stand.run_for(timedelta(minutes=30))
     stand.batch = stand.new_batch("move")
