@@ -20,7 +20,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Max, Q, QuerySet
 
-from calendars import assignments
+from calendars import assignments, sync
 from calendars.leases import alone
 from calendars.models import (
     Application,
@@ -31,8 +31,10 @@ from calendars.models import (
     Intent,
     Occurrence,
     Relayed,
+    Sweep,
     Verdict,
 )
+from calendars.providers import errors
 from calendars.relay import outbox
 from calendars.relay import tasks as relay
 from calendars.scheduling.ownership import fits
@@ -46,9 +48,10 @@ from migrations_app.share_groups import Common, components, in_the_way, quiet_mo
 from recallops import clock
 
 LOOK_EVERY = timedelta(minutes=1)  # while a group is on its way
+READ_AGAIN = timedelta(hours=1)
 REST = timedelta(minutes=10)  # else
 HORIZON = timedelta(days=7)  # how far ahead a quiet moment is looked for
-MOST_PUT_BACK = 2  # bots that the application put into the source after the cut
+MOST_PUT_BACK = 2  # bots too many, in the source after the cut or in the target; one may be a coincidence
 CHUNK = 200
 
 State = ShareGroup.State
@@ -100,10 +103,24 @@ def look(batch: Batch) -> None:
     watched = batch.share_groups.filter(state__in=[State.CUT, State.SETTLED], items__in=undeleted).distinct()
     for group in watched:
         _watch(batch, group, application)
+    if watched:
+        _read_again(batch)
     planned = _plan(batch, application)
     if not batch.share_groups.filter(state=State.CUT).exists():
         soonest = min([now + REST, *(max(at, now + LOOK_EVERY) for at in planned)])
         Batch.objects.filter(pk=batch.pk).update(groups_due_at=soonest)
+
+
+def _read_again(batch: Batch) -> None:
+    """Read both workspaces whole every hour: a bot that somebody puts there need not change its event's time stamp."""
+    for workspace in (batch.source, batch.target):
+        sweeps = Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.EVENTS)
+        if sweeps.filter(finished_at__gte=clock.now() - READ_AGAIN).exists():
+            continue
+        try:
+            sync.run_sweep(sync.open_sweep(workspace, Sweep.Kind.EVENTS))
+        except errors.ProviderError:
+            continue  # it goes on at the next look; what the error means is said where meetings are read
 
 
 # --- before the cut
@@ -351,18 +368,18 @@ def _misbehaves(
     """Say what the application does that it must not; empty when it behaves."""
     if group.cut_at is None:
         return ""
-    theirs = Assignment.objects.filter(owner=batch.target_id, over=False, occurrences__calendar__in=calendars)
-    taken = Intent.objects.filter(
-        assignment__in=theirs, workspace=batch.source_id, purpose=Intent.Purpose.REMOVE_BOT, sent_at__gte=group.cut_at
-    )
-    again = taken.values("assignment").annotate(bots=Count("bot_id", distinct=True)).filter(bots__gt=1).order_by()
+    theirs = Assignment.objects.filter(over=False, occurrences__calendar__in=calendars)
+    taken = Intent.objects.filter(assignment__in=theirs, purpose=Intent.Purpose.REMOVE_BOT, sent_at__gte=group.cut_at)
+    again = taken.filter(workspace=batch.source_id).values("assignment")
+    again = again.annotate(bots=Count("bot_id", distinct=True)).filter(bots__gt=1).order_by()
     if (count := sum(row["bots"] - 1 for row in again)) >= MOST_PUT_BACK:
         return GOES_ON.format(application=application, count=count)
     settled = clock.now() - application.patience
-    twice = theirs.filter(
+    doubled = theirs.filter(
         verdict=Verdict.DOUBLED, both=False, start__gt=clock.now() + numbers.freeze, flipped_at__lte=settled
     )
-    if count := twice.distinct().count():
+    extra = Assignment.objects.filter(intents__in=taken.filter(workspace=batch.target_id))
+    if (count := (doubled | extra).distinct().count()) >= MOST_PUT_BACK:
         return TWICE.format(application=application, count=count)
     return ""
 

@@ -33,7 +33,7 @@ def assert_gone_over(stand: Relaying) -> None:
 def test_fifty_calendars_go_over_and_no_meeting_is_missed_or_doubled() -> None:
     stand = office(50, teams=12)
     stand.begin()
-    stand.run_for(timedelta(hours=1))
+    stand.run_for(timedelta(hours=4))  # in the middle of a working day
     edit_meanwhile(stand, edits=60, span=timedelta(hours=40))
     move(stand)
     assert_gone_over(stand)
@@ -117,7 +117,7 @@ def test_an_application_that_forgets_some_falls_back_and_what_went_over_comes_ba
 
 
 def test_an_application_that_schedules_twice_in_the_target_falls_back() -> None:
-    stand = office(4, teams=1, days=3)
+    stand = office(4, teams=1, days=3, switches={"new_key": "adds"})
     stand.begin()
     stand.run_for(timedelta(hours=1))
     stand.sample.twice = True
@@ -129,7 +129,7 @@ def test_an_application_that_schedules_twice_in_the_target_falls_back() -> None:
 
 
 def test_an_application_that_goes_on_writing_to_the_source_falls_back() -> None:
-    stand = office(4, teams=1, days=3)
+    stand = office(4, teams=1, days=3, soak=timedelta(hours=12))
     stand.begin()
     stand.run_for(timedelta(hours=1))
     stand.batch = stand.new_batch("move")
@@ -138,7 +138,6 @@ def test_an_application_that_goes_on_writing_to_the_source_falls_back() -> None:
     for hours in (1, 2, 3):
         stand.world.at(stand.time.now() + timedelta(hours=hours), stand.write_to_the_source)
     stand.allow(Step.DELETE_OLD, stand.batch)
-    stand.soak = timedelta(days=2)
     stand.run(until=lambda: ShareGroup.objects.filter(state="fell_back").exists(), longest=timedelta(hours=8))
     assert "goes on writing" in ShareGroup.objects.get(state="fell_back").reason
     stand.run_for(timedelta(days=3))
