@@ -48,6 +48,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_htmx",
     "django_q",
     "recallops",
@@ -136,6 +138,28 @@ if env.flag("BEHIND_PROXY", default=False):
 X_FRAME_OPTIONS = "DENY"
 # A larger webhook is refused unread. Those of the catalogue have a few kB; senders are advised to stay below 20.
 WEBHOOK_MAX_BYTES = env.whole("WEBHOOK_MAX_BYTES", default=1024 * 1024, least=1024)
+
+# The API for the company's own application.
+
+# Requests a minute for each token, a tenth of them at once.
+API_PER_MINUTE = env.whole("API_PER_MINUTE", default=600, least=1)
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "RecallOps",
+    "DESCRIPTION": "What became of ids, calendars and meetings while workspaces move. Read only.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "PREPROCESSING_HOOKS": ["calendars.api.schema.only_the_api"],
+    "POSTPROCESSING_HOOKS": [],  # enumerations stand where they are used, under no made-up names
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},
+}
 
 # Time. The wall's, except in a demo or a rehearsal.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendars.models.api_token import ApiToken, Scope
 from calendars.models.assignment import Assignment, Bot, Intent, Verdict
 from calendars.models.calendar import (
     Calendar,
@@ -22,6 +23,7 @@ from calendars.models.workspace import ApiKey, DedupScheme, OAuthClient, RateBud
 
 __all__ = [
     "ApiKey",
+    "ApiToken",
     "Assignment",
     "AuditEntry",
     "Bot",
@@ -48,6 +50,7 @@ __all__ = [
     "RecordingPolicy",
     "Region",
     "Scheduler",
+    "Scope",
     "Sweep",
     "Verdict",
     "WebhookEndpoint",

@@ -32,6 +32,7 @@ MOST = 12
 
 LISTS = [
     "calendars_apikey",
+    "calendars_apitoken",
     "calendars_assignment",
     "calendars_auditentry",
     "calendars_bot",
