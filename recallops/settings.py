@@ -7,6 +7,7 @@ does not ask for https. Anything else is production, which must be told its keys
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from recallops import clock, development_keys, logs
 from recallops.admin_look import UNFOLD  # noqa: F401
@@ -143,7 +144,7 @@ WEBHOOK_MAX_BYTES = env.whole("WEBHOOK_MAX_BYTES", default=1024 * 1024, least=10
 
 # Requests a minute for each token, a tenth of them at once.
 API_PER_MINUTE = env.whole("API_PER_MINUTE", default=600, least=1)
-REST_FRAMEWORK = {
+REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "URL_FORMAT_OVERRIDE": None,

@@ -39,7 +39,7 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:
 Row = TypeVar("Row", bound=Model)
 
 
-class Text(serializers.Field[str, Any, str, Any]):
+class Text(serializers.Field[Any, Any, Any, Any]):
     """A text of a certain form."""
 
     form = re.compile(".")

@@ -70,7 +70,7 @@ class ApiView(APIView):
     parser_classes = (JSONBody,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = OnlyJSON
-    http_method_names: ClassVar[list[str]] = ["get", "head", "post"]
+    http_method_names = ["get", "head", "post"]
 
     scope: ClassVar[Scope]
     """What a token must be allowed to read."""
@@ -78,7 +78,8 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Look at the token, count the request, look at the scope: a token that lacks it is not free to ask on."""
         super().initial(request, *args, **kwargs)
-        if self.scope not in request.auth.scopes:
+        token: Any = request.auth
+        if self.scope not in token.scopes:
             raise PermissionDenied(NO_SCOPE.format(scope=self.scope.value), code="scope_missing")
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:

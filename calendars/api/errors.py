@@ -46,7 +46,7 @@ def answer(error: Exception, context: dict[str, Any]) -> Response | None:
     elif isinstance(error, exceptions.APIException):
         code, sentence = str(error.get_codes()), str(error.detail)
     if isinstance(error, exceptions.Throttled):
-        sentence = THROTTLED.format(seconds=error.wait)
+        sentence = THROTTLED.format(seconds=response["Retry-After"])
     elif isinstance(error, exceptions.MethodNotAllowed):
         sentence = METHOD
     elif isinstance(error, exceptions.UnsupportedMediaType):

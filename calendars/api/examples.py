@@ -8,19 +8,19 @@ from drf_spectacular.utils import OpenApiExample
 
 from calendars.api.lines import COLUMNS
 
-US = {"workspace": "acme-us", "region": "us-west-2"}
-EU = {"workspace": "acme-eu", "region": "eu-central-1"}
+US: dict[str, object] = {"workspace": "acme-us", "region": "us-west-2"}
+EU: dict[str, object] = {"workspace": "acme-eu", "region": "eu-central-1"}
 OLD, NEW = "1b5c0c5e-6f9d-4a51-9c5c-0f8f6f1f8a11", "c3a9a1de-0f0e-4c55-8f43-7a3c92d1b9d2"
 EVENT = "5f1f6f0a-93a6-4a3c-8d3e-5c1f6f8a2b31"
 
-_MAPPING = {
+_MAPPING: dict[str, object] = {
     "kind": "calendar",
     "source": {**US, "id": OLD},
     "target": {**EU, "id": NEW},
     "superseded": False,
     "created_at": "2026-11-23T12:00:00Z",
 }
-_OWNED = {
+_OWNED: dict[str, object] = {
     "id": 4711,
     "owner": EU,
     "epoch": 1,
@@ -32,7 +32,7 @@ _OWNED = {
     "over": False,
     "events": [{**EU, "calendar": NEW, "event": EVENT}],
 }
-_CALENDAR = {
+_CALENDAR: dict[str, object] = {
     "id": 12,
     "customer": {"name": "globex", "title": "Globex"},
     "platform": "google_calendar",
@@ -55,11 +55,10 @@ def answered(name: str, value: object, *, media_type: str = "application/json") 
 MAPPING_PAGE = answered("The last page", {"next": None, "results": [_MAPPING]})
 FOLLOWED = answered("Moved once", {"kind": "calendar", "id": OLD, "current": {**EU, "id": NEW}, "moves": [_MAPPING]})
 IDS = asked("Two ids", {"ids": [OLD, EVENT], "kind": "calendar"})
-LOOKED_UP = answered(
-    "One of two", {"found": [{"kind": "calendar", "id": OLD, "current": {**EU, "id": NEW}}], "unknown": [EVENT]}
-)
+_FOUND = {"kind": "calendar", "id": OLD, "current": {**EU, "id": NEW}}
+LOOKED_UP = answered("One of two", {"found": [_FOUND], "unknown": [EVENT]})
 CHANGES = answered("One change", {"results": [_MAPPING], "after": "7301-912", "more": False})
-_CELLS = ("calendar", *US.values(), OLD, *EU.values(), NEW, "false", "2026-11-23T12:00:00+00:00")
+_CELLS = ("calendar", *map(str, US.values()), OLD, *map(str, EU.values()), NEW, "false", "2026-11-23T12:00:00+00:00")
 CSV = answered("One row", f"{','.join(COLUMNS)}\r\n{','.join(_CELLS)}\r\n", media_type="text/csv")
 NDJSON = answered("One row", json.dumps(_MAPPING) + "\n", media_type="application/x-ndjson")
 OWNERSHIP = answered("Handed over", {"assignments": [_OWNED]})

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection
 from django.db.models import BigIntegerField, Func, Q, QuerySet
 from django.http import StreamingHttpResponse
-from drf_spectacular.utils import OpenApiTypes, extend_schema_field
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
@@ -40,7 +41,7 @@ class Mapping(serializers.Serializer[Any]):
     """A thing's id before and after a move."""
 
     kind = serializers.ChoiceField(KINDS)
-    source = Known()
+    source = Known()  # type: ignore[assignment]
     target = Known()
     superseded = serializers.BooleanField(help_text="A later move, or the loss of the target, has made it obsolete.")
     created_at = serializers.DateTimeField()
@@ -91,7 +92,9 @@ class Filters(serializers.Serializer[Any]):
     """Which rows."""
 
     kind = asking.OneOf(KINDS, required=False)
-    source = asking.WorkspaceName(required=False, help_text="Name of the workspace that it left.")
+    source = asking.WorkspaceName(  # type: ignore[assignment]
+        required=False, help_text="Name of the workspace that it left."
+    )
     target = asking.WorkspaceName(required=False, help_text="Name of the workspace that it went to.")
     superseded = asking.TrueOrFalse(required=False)
 

@@ -106,6 +106,7 @@ class OwnershipView(ApiView):
             raise BadRequest(BOTH if "start" in asked and len(asked) == 1 else HOW)
         if ("calendar" in asked) != ("start" in asked):
             raise BadRequest(BOTH)
+        keys: Collection[int | None]
         if "event" in asked:
             found = assignments_of_events([asked["event"]])
             if not found:
@@ -155,7 +156,7 @@ def _known_events(events: Collection[str]) -> dict[str, int | None]:
     return dict(rows.values_list("remote_id", "occurrence__assignment"))
 
 
-def _assignments_of_bot(bot: str) -> list[int | None]:
+def _assignments_of_bot(bot: str) -> Collection[int | None]:
     rows = Event.objects.filter(bots__contains=[{"bot_id": bot}]).order_by("occurrence__assignment")
     found = list(rows.values_list("occurrence__assignment", flat=True).distinct()[:MOST_ASSIGNMENTS])
     if not found:
@@ -163,7 +164,7 @@ def _assignments_of_bot(bot: str) -> list[int | None]:
     return found
 
 
-def _assignments_of_calendar(calendar: str, start: datetime) -> list[int | None]:
+def _assignments_of_calendar(calendar: str, start: datetime) -> Collection[int | None]:
     names = {
         calendar,
         *(current["id"] for one in chains([calendar], kinds=["calendar"]) if (current := current_of(one))),

@@ -6,6 +6,7 @@ import hashlib
 import re
 import secrets
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -13,6 +14,9 @@ from django.db import models
 from django.db.models import Q
 
 from recallops import clock
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 MARK = "rops_"
 FORM = re.compile(r"rops_[A-Za-z0-9_-]{43}\Z")
@@ -42,7 +46,7 @@ class ApiTokenManager(models.Manager["ApiToken"]):
     """Makes tokens and finds them."""
 
     def issue(
-        self, *, label: str, scopes: list[str], expires_at: datetime | None, created_by: models.Model | None
+        self, *, label: str, scopes: list[str], expires_at: datetime | None, created_by: User | None
     ) -> tuple[ApiToken, str]:
         """Make a token. Its text is returned here and is nowhere afterwards."""
         secret = new_secret()

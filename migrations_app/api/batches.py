@@ -47,7 +47,7 @@ class BatchOf(serializers.Serializer[Any]):
     """One move."""
 
     name = serializers.CharField()
-    source = Place()
+    source = Place()  # type: ignore[assignment]
     target = Place()
     step = serializers.ChoiceField(Step.values, help_text="Where its slowest item is.")
     goal = serializers.ChoiceField(Step.values, allow_null=True, help_text="The furthest step that is allowed.")
@@ -91,7 +91,9 @@ class BatchesQuery(asking.Paging):
     """Which batches."""
 
     status = asking.OneOf(BatchStatus.values, required=False)
-    source = asking.WorkspaceName(required=False, help_text="Name of the workspace that it leaves.")
+    source = asking.WorkspaceName(  # type: ignore[assignment]
+        required=False, help_text="Name of the workspace that it leaves."
+    )
     target = asking.WorkspaceName(required=False, help_text="Name of the workspace that it goes to.")
 
 
