@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from drf_spectacular.utils import OpenApiExample
 
 from calendars.api.lines import COLUMNS
 
-US: dict[str, object] = {"workspace": "acme-us", "region": "us-west-2"}
-EU: dict[str, object] = {"workspace": "acme-eu", "region": "eu-central-1"}
+US: dict[str, Any] = {"workspace": "acme-us", "region": "us-west-2"}
+EU: dict[str, Any] = {"workspace": "acme-eu", "region": "eu-central-1"}
 OLD, NEW = "1b5c0c5e-6f9d-4a51-9c5c-0f8f6f1f8a11", "c3a9a1de-0f0e-4c55-8f43-7a3c92d1b9d2"
 EVENT = "5f1f6f0a-93a6-4a3c-8d3e-5c1f6f8a2b31"
 
@@ -53,9 +54,9 @@ def answered(name: str, value: object, *, media_type: str = "application/json") 
 
 
 MAPPING_PAGE = answered("The last page", {"next": None, "results": [_MAPPING]})
-FOLLOWED = answered("Moved once", {"kind": "calendar", "id": OLD, "current": {**EU, "id": NEW}, "moves": [_MAPPING]})
+_FOUND: dict[str, object] = {"kind": "calendar", "id": OLD, "current": {**EU, "id": NEW}}
+FOLLOWED = answered("Moved once", _FOUND | {"moves": [_MAPPING]})
 IDS = asked("Two ids", {"ids": [OLD, EVENT], "kind": "calendar"})
-_FOUND = {"kind": "calendar", "id": OLD, "current": {**EU, "id": NEW}}
 LOOKED_UP = answered("One of two", {"found": [_FOUND], "unknown": [EVENT]})
 CHANGES = answered("One change", {"results": [_MAPPING], "after": "7301-912", "more": False})
 _CELLS = ("calendar", *map(str, US.values()), OLD, *map(str, EU.values()), NEW, "false", "2026-11-23T12:00:00+00:00")

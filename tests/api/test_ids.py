@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from calendars.models import IdMapping, Workspace
+from recallops.webhook_door import without_content_type
 from tests.admin import builders as make
 
 pytestmark = pytest.mark.django_db
@@ -200,6 +201,24 @@ def test_a_wrong_body_is_answered_with_what_to_send(app: Client, body: Any, stat
 def test_a_body_is_taken_as_json_only(app: Client) -> None:
     response = app.post("/api/v1/ids/lookup/", {"ids": "a"})
     assert (response.status_code, response.json()["detail"]) == (415, "Send the body as application/json.")
+
+
+@pytest.mark.parametrize("charset", ["x\xff", "x\x00", "rot13", "idna", "base64", "none"])
+def test_a_charset_that_does_not_exist_is_no_server_error(client: Client, charset: str) -> None:
+    secret = make.make_token()[1]
+    seen = []
+    environ = client._base_environ(
+        REQUEST_METHOD="POST",
+        PATH_INFO="/api/v1/ids/lookup/",
+        QUERY_STRING="",
+        CONTENT_TYPE=f"application/json; charset={charset}",
+        CONTENT_LENGTH="14",
+        HTTP_AUTHORIZATION=f"Bearer {secret}",
+        **{"wsgi.input": io.BytesIO(b'{"ids": ["a"]}')},
+    )
+    ask = without_content_type(lambda given, start: seen.append(client.handler(given)) or [])
+    ask(environ, lambda *_: None)
+    assert (seen[0].status_code, json.loads(seen[0].content)) == (200, {"found": [], "unknown": ["a"]})
 
 
 @pytest.mark.parametrize("address", ["/api/", "/api/v1/idz/", "/api/v1/ids", "/api/v2/ids/", "/api/v1/ids/calendar/"])
