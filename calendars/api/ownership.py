@@ -17,7 +17,7 @@ from calendars.api.errors import BadRequest
 from calendars.api.ids import current_of
 from calendars.api.schema import described
 from calendars.api.shapes import Place, place
-from calendars.models import Assignment, Connection, Event, Handover, Occurrence, Scope, Verdict
+from calendars.models import Assignment, Connection, Event, Handover, Occurrence, Scope, Verdict, Workspace
 from calendars.scheduling.ownership import Order, common_order, wish
 
 if TYPE_CHECKING:
@@ -140,19 +140,25 @@ class OwnershipLookupView(ApiView):
 
 def assignments_of_events(events: Collection[str]) -> dict[str, int | None]:
     """Return the assignment of each event that is known; the id of an event that was moved leads to the new one."""
-    found = _known_events(events)
+    workspaces = _everywhere()
+    found = _known_events(events, workspaces)
     missing = [one for one in events if one not in found]
     if missing:
         now_called = {
             chain.asked: current["id"] for chain in chains(missing, kinds=["event"]) if (current := current_of(chain))
         }
-        moved = _known_events(set(now_called.values()))
+        moved = _known_events(set(now_called.values()), workspaces)
         found |= {asked: moved[current] for asked, current in now_called.items() if current in moved}
     return found
 
 
-def _known_events(events: Collection[str]) -> dict[str, int | None]:
-    rows = Event.objects.filter(remote_id__in=events).order_by("pk")
+def _everywhere() -> list[int]:
+    """Return all workspaces: the indexes by the provider's ids begin with the workspace, and there are few."""
+    return list(Workspace.objects.order_by("pk").values_list("pk", flat=True))
+
+
+def _known_events(events: Collection[str], workspaces: list[int]) -> dict[str, int | None]:
+    rows = Event.objects.filter(workspace__in=workspaces, remote_id__in=events).order_by("pk")
     return dict(rows.values_list("remote_id", "occurrence__assignment"))
 
 
@@ -169,7 +175,9 @@ def _assignments_of_calendar(calendar: str, start: datetime) -> Collection[int |
         calendar,
         *(current["id"] for one in chains([calendar], kinds=["calendar"]) if (current := current_of(one))),
     }
-    calendars = list(Connection.objects.filter(remote_id__in=names).values_list("calendar", flat=True))
+    calendars = list(
+        Connection.objects.filter(workspace__in=_everywhere(), remote_id__in=names).values_list("calendar", flat=True)
+    )
     if not calendars:
         raise NotFound(NO_CALENDAR)
     rows = Occurrence.objects.filter(calendar__in=calendars, assignment__start=start).order_by("assignment")
