@@ -137,6 +137,17 @@ def test_a_token_is_shown_once_when_it_is_made(chief: Client) -> None:
     assert not any(secret[0] in trace or token.digest in trace for trace in traces)
 
 
+def test_the_form_offers_the_scopes_to_whoever_may_add_tokens(chief: Client) -> None:
+    url = reverse("admin:calendars_apitoken_add")
+    page = chief.get(url).content.decode()
+    assert re.findall(r'name="scopes" value="([^"]+)"', page) == Scope.values
+    looker = Client()
+    looker.force_login(make.make_staff(permissions=("calendars.view_apitoken", "calendars.change_apitoken")))
+    assert looker.get(url).status_code == 403
+    assert looker.post(url, {"label": "x", "scopes": ["ids:read"]}).status_code == 403
+    assert not ApiToken.objects.exists()
+
+
 def test_a_token_that_would_be_over_or_read_nothing_is_not_made(chief: Client) -> None:
     url = reverse("admin:calendars_apitoken_add")
     over = {"label": "x", "scopes": ["ids:read"], "expires_at_0": "2020-01-01", "expires_at_1": "00:00:00"}
