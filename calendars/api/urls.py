@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from django.urls import path, re_path
+from django.views.decorators.cache import cache_page
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from calendars.api import calendars, ids, ownership
 from calendars.api.base import no_such_address
 
+KEPT = 600  # seconds; the description takes a while to make, and anybody may ask for it
+
 urlpatterns = [
-    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("schema/", cache_page(KEPT)(SpectacularAPIView.as_view()), name="api-schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
     path("v1/ids/", ids.IdsView.as_view(), name="api-ids"),
     path("v1/ids.csv", ids.CSVView.as_view(), name="api-ids-csv"),
