@@ -82,6 +82,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _link("Workspaces", "workspaces", "calendars", "workspace"),
                     _link("API keys", "key", "calendars", "apikey"),
+                    _link("API tokens", "vpn_key", "calendars", "apitoken"),
                     _link("OAuth clients", "passkey", "calendars", "oauthclient"),
                     _link("Regions", "public", "calendars", "region"),
                     _link("Endpoint limits", "speed", "calendars", "endpointlimit"),

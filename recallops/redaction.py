@@ -34,6 +34,7 @@ _SHAPES = re.compile(
     r"|(?P<user>(?<![\w+.-])[a-z][a-z0-9+.-]{0,30}://[^\s/:@]*:)[^\s/@]+(?=@)"  # a password in an address
     r"|1(?://|%2[Ff]%2[Ff]|\\/\\/)[\w-]{8,}|ya29\.[\w.-]{8,}"  # Google's refresh and access tokens
     r"|whsec(?:_|%5[Ff])[\w+/=%\\-]{8,}|\bGOCSPX-[\w-]{8,}"  # webhook secrets, Google's client secrets
+    r"|\brops_[\w-]{20,}"  # tokens of our own API
     r"|(?<![\w-])eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?"  # JSON web tokens
     r"|-----BEGIN[A-Z ]+-----[^-]*(?:-----END[A-Z ]+-----)?"  # private keys, certificates
     r"|(?<![\w+/=-])(?=[\w+=-]*\d)(?=[\w+=-]*[a-z])(?=[\w+=-]*[A-Z])[\w+=-]{32,}"  # keys; no uuid, name, path

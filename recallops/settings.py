@@ -7,6 +7,7 @@ does not ask for https. Anything else is production, which must be told its keys
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from recallops import clock, development_keys, logs
 from recallops.admin_look import UNFOLD  # noqa: F401
@@ -48,6 +49,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_htmx",
     "django_q",
     "recallops",
@@ -139,6 +142,28 @@ WEBHOOK_MAX_BYTES = env.whole("WEBHOOK_MAX_BYTES", default=1024 * 1024, least=10
 # Hosts that webhooks may be passed on to (".example.com": all below it; none: any), and whether private networks count.
 RELAY_HOSTS = env.texts("RELAY_HOSTS")
 RELAY_PRIVATE = env.flag("RELAY_PRIVATE", default=False)
+
+# The API for the company's own application.
+
+# Requests a minute for each token, a tenth of them at once.
+API_PER_MINUTE = env.whole("API_PER_MINUTE", default=600, least=1)
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "RecallOps",
+    "DESCRIPTION": "What became of ids, calendars and meetings while workspaces move. Read only.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "PREPROCESSING_HOOKS": ["calendars.api.schema.only_the_api"],
+    "POSTPROCESSING_HOOKS": [],  # enumerations stand where they are used, under no made-up names
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},
+}
 
 # Time. The wall's, except in a demo or a rehearsal.
 

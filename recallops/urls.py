@@ -12,5 +12,7 @@ urlpatterns = [
     *health.urlpatterns,
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("api/", include("migrations_app.api.urls")),
+    path("api/", include("calendars.api.urls")),
     path("webhooks/", include("calendars.webhooks.urls")),
 ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 PREFIX = "/webhooks/"
+API_PREFIX = "/api/"
 logger = logging.getLogger("recallops.webhooks")
 
 
@@ -33,12 +34,15 @@ def kind_and_place(error: Exception) -> str:
 def without_content_type(application: WSGIApplication) -> WSGIApplication:
     """Wrap an application: webhooks lose their Content-Type, which means nothing here, before Django looks at it.
 
-    A charset that does not exist breaks Django's request object before any middleware runs, and would be a 500.
+    A charset that does not exist breaks Django's request object before any middleware runs, and would be a 500. So the
+    API, too, gets the type without its parameters: JSON is UTF-8.
     """
 
     def inner(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO", "").startswith(PREFIX):
             environ["CONTENT_TYPE"] = "application/octet-stream"
+        elif environ.get("PATH_INFO", "").startswith(API_PREFIX):
+            environ["CONTENT_TYPE"] = environ.get("CONTENT_TYPE", "").partition(";")[0]
         return application(environ, start_response)
 
     return inner

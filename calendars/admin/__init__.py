@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from calendars.admin import customers, events, handovers, ledger, policies, records, regions, webhooks, workspaces
+from calendars.admin import (
+    api_tokens,
+    customers,
+    events,
+    handovers,
+    ledger,
+    policies,
+    records,
+    regions,
+    webhooks,
+    workspaces,
+)
 
-__all__ = ["customers", "events", "handovers", "ledger", "policies", "records", "regions", "webhooks", "workspaces"]
+__all__ = [
+    "api_tokens",
+    "customers",
+    "events",
+    "handovers",
+    "ledger",
+    "policies",
+    "records",
+    "regions",
+    "webhooks",
+    "workspaces",
+]

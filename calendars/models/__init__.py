@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendars.models.api_token import ApiToken, Scope
 from calendars.models.assignment import Assignment, Bot, Intent, Verdict
 from calendars.models.calendar import (
     Calendar,
@@ -23,6 +24,7 @@ from calendars.models.workspace import ApiKey, DedupScheme, OAuthClient, RateBud
 
 __all__ = [
     "ApiKey",
+    "ApiToken",
     "Application",
     "ApplicationSecret",
     "Assignment",
@@ -53,6 +55,7 @@ __all__ = [
     "RelayAttempt",
     "Relayed",
     "Scheduler",
+    "Scope",
     "Sweep",
     "Verdict",
     "WebhookEndpoint",

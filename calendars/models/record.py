@@ -22,6 +22,11 @@ class IdMapping(models.Model):
     target_remote_id = models.CharField(max_length=80)
     superseded = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    changed_in = models.BigIntegerField(
+        default=0,
+        editable=False,
+        help_text="The transaction that wrote it last; set by a trigger, whatever is saved here.",
+    )
 
     class Meta:
         verbose_name = "id mapping"
@@ -36,6 +41,11 @@ class IdMapping(models.Model):
                 condition=Q(superseded=False),
                 name="id_mapping_once_from_target",
             ),
+        ]
+        indexes = [
+            models.Index(fields=["kind", "source_remote_id"], name="id_mapping_by_source"),
+            models.Index(fields=["kind", "target_remote_id"], name="id_mapping_by_target"),
+            models.Index(fields=["changed_in", "id"], name="id_mapping_by_change"),
         ]
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 
 from calendars.models import (
     ApiKey,
+    ApiToken,
     Assignment,
     AuditEntry,
     Bot,
@@ -30,6 +31,7 @@ from calendars.models import (
     RecordingChoice,
     RecordingPolicy,
     Region,
+    Scope,
     Verdict,
     WebhookEndpoint,
     WebhookRefusal,
@@ -212,6 +214,12 @@ def make_mapping(source: Workspace, target: Workspace, **fields: Any) -> IdMappi
         "target_remote_id": f"new-{number}",
     }
     return IdMapping.objects.create(source=source, target=target, **{**defaults, **fields})
+
+
+def make_token(*scopes: str, label: str = "app", **fields: Any) -> tuple[ApiToken, str]:
+    """A token of the API and its text; without scopes it reads everything."""
+    fields = {"expires_at": None, "created_by": None, **fields}
+    return ApiToken.objects.issue(label=label, scopes=list(scopes or Scope.values), **fields)
 
 
 def make_endpoint(workspace: Workspace, **fields: Any) -> WebhookEndpoint:

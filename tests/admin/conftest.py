@@ -52,6 +52,7 @@ def looker(db: None) -> Client:
             f"calendars.view_{name}"
             for name in (
                 "apikey",
+                "apitoken",
                 "assignment",
                 "auditentry",
                 "bot",

@@ -32,6 +32,7 @@ MOST = 12
 
 LISTS = [
     "calendars_apikey",
+    "calendars_apitoken",
     "calendars_assignment",
     "calendars_auditentry",
     "calendars_bot",
@@ -62,6 +63,7 @@ def fill(rows: int) -> Batch:
     """Fill every table with so many rows, all hanging on one batch where that is possible."""
     first = make.make_batch()
     source, target = first.source, first.target
+    staff = make.make_staff()
     for number in range(rows):
         customer = make.make_customer()
         calendar = make.make_calendar(customer, family=source.family)
@@ -79,6 +81,7 @@ def fill(rows: int) -> Batch:
         make.make_intent(source, assignment=assignment)
         make.make_mapping(source, target)
         make.make_key(source)
+        make.make_token(created_by=staff)
         endpoint = make.make_endpoint(source)
         make.make_webhook_secret(source, endpoint=endpoint)
         make.make_delivery(endpoint)

@@ -14,7 +14,7 @@ import recallops.encryption
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("calendars", "0003_scheduling_and_webhooks"),
+        ("calendars", "0004_api_tokens"),
     ]
 
     operations = [

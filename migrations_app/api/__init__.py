@@ -1,0 +1,3 @@
+"""What the API says of batches; built on `calendars.api`."""
+
+from __future__ import annotations
