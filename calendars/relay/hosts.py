@@ -25,6 +25,8 @@ NOT_ALLOWED = "The host {host} is not among those that RELAY_HOSTS allows."
 NOT_FOUND = "The host {host} is not known to the name service."
 PRIVATE = "The host {host} is inside a private network ({address}); only RELAY_PRIVATE=true allows that."
 
+_UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given out
+_PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _MAPPED = (ipaddress.ip_network("::/96"), ipaddress.ip_network("::ffff:0:0:0/96"), _NAT64)
 
@@ -101,8 +103,10 @@ def is_public(address: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address):
         if inner := _inner(found):
             return is_public(str(inner))
-        if found.sixtofour is not None or found.teredo is not None:
+        if found.sixtofour is not None or found.teredo is not None or found not in _UNICAST:
             return False
+    elif found in _PROTOCOLS:
+        return False
     return found.is_global and not found.is_multicast and not found.is_reserved
 
 
