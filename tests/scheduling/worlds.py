@@ -9,7 +9,7 @@ from typing import Any
 
 from calendars.scheduling.decide import decide
 from calendars.scheduling.ownership import Order
-from calendars.scheduling.values import Act, Action, BotEntry, Member, Numbers, OpenIntent, Purpose, Row, Side
+from calendars.scheduling.values import Act, Action, BotEntry, External, Member, Numbers, OpenIntent, Purpose, Row, Side
 from calendars.scheduling.verdicts import verdict
 
 SOURCE, TARGET = 1, 2
@@ -47,6 +47,7 @@ class Meeting:
     hold: str = ""
     attended: bool | None = None
     outdated: bool = False
+    external: External | None = None
     moving: bool = True  # a hand-over is ordered: there is another side
     keys: dict[int, str] = field(default_factory=lambda: {SOURCE: KEY, TARGET: KEY})
     members: dict[int, list[Member]] = field(default_factory=lambda: {SOURCE: [], TARGET: []})
@@ -122,6 +123,7 @@ class Meeting:
             hold=self.hold,
             attended=self.attended,
             outdated=self.outdated,
+            external=self.external,
         )
 
     def decide(self, numbers: Numbers = NUMBERS) -> Action:
