@@ -12,7 +12,7 @@ the source, falls back: the source's webhooks again, and `reconcile` brings its 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -210,7 +210,7 @@ def _grouped(batch: Batch, items: list[Item]) -> list[_Planned]:
     return found
 
 
-def meetings_of(calendars: Collection[int]) -> list[Common]:
+def meetings_of(calendars: Iterable[int]) -> list[Common]:
     """Return the coming meetings of some calendars that are no exceptions, with all calendars that take part."""
     now = clock.now()
     theirs = Assignment.objects.filter(occurrences__calendar__in=list(calendars), over=False, end__gt=now, exception="")
