@@ -149,7 +149,9 @@ def _join_all(events: Collection[Event], *, workspace: Workspace) -> None:
         left = occurrence.assignment
         if left is not None:
             touched.add(left.pk)
-            if left.owner_id != workspace.pk and (occurrence.calendar_id, left.owner_id) in shown_by:
+            counts = left.owner_id == workspace.pk or (occurrence.calendar_id, left.owner_id) not in shown_by
+            # an application that schedules where the row is not brings it back to life
+            if not counts and not (left.over and workspace.scheduler == Scheduler.EXTERNAL):
                 continue
         seen.append((occurrence, event))
     strays = _judge(seen, workspace, now)
@@ -180,7 +182,9 @@ def _judge(seen: Collection[tuple[Occurrence, Event]], workspace: Workspace, now
         entry = _scheduled(event, now)
         before = (occurrence.wanted, occurrence.found, occurrence.reason, occurrence.scope)
         if external:
-            occurrence.found = entry is not None or occurrence.pk in elsewhere
+            # only where the application schedules, no bot is its word: elsewhere it was we who took it away
+            deaf = occurrence.calendar.relayed_from_id not in (None, workspace.pk)
+            occurrence.found = entry is not None or occurrence.pk in elsewhere or (deaf and occurrence.found)
             ruled: Judgement | None = Judgement(occurrence.found, BY_APPLICATION if occurrence.found else "")
         else:
             if entry is not None and (occurrence.assignment is None or occurrence.assignment.over):

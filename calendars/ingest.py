@@ -81,8 +81,10 @@ def calendars(workspace: Workspace, items: Sequence[RecallCalendar], *, begun_at
             if before and before != connection.status:
                 changed.append(connection)
         assignments.touch_connections(changed)
-        if workspace.application_id and len(known) < len(items):
-            outbox.settle_held(workspace.pk)
+        if workspace.application_id:
+            outbox.settle_calendars([connection.calendar_id for connection in changed])
+            if len(known) < len(items):
+                outbox.settle_held(workspace.pk)
 
 
 def _store_connection(connection: Connection, item: RecallCalendar, begun_at: datetime) -> None:

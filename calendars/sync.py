@@ -168,6 +168,8 @@ def _not_yet(workspace: Workspace) -> bool:
 def _finish(workspace: Workspace, sweep: Sweep) -> None:
     """Note the mark and the next turn. Webhooks that came in meanwhile bring it forward, before or after this."""
     _tidy(workspace)
+    if workspace.application_id:
+        outbox.settle_held(workspace.pk)  # of calendars that became known while their webhooks came in
     fields: dict[str, Any] = {
         "sweep_due_at": _next_turn(clock.now(), workspace.sweep_every),
         "swept_at": sweep.begun_at,

@@ -18,10 +18,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Sum
 
 from calendars import assignments, sync
-from calendars.leases import alone
 from calendars.models import (
     Application,
     Assignment,
@@ -90,8 +89,11 @@ REMEDY = (
 TOO_LATE = "{why} Some of its calendars are deleted in the source already, so it does not fall back."
 
 
-def look(batch: Batch) -> None:
-    """Form groups, cut those whose moment has come, watch those that were cut; at most once a minute."""
+def look(batch: Batch, *, watching: bool = False) -> None:
+    """Form groups, cut those whose moment has come, watch those that were cut; at most once a minute.
+
+    `watching`: cut nothing. A batch that rests, is paused or stopped is watched as long as a group of it may fall back.
+    """
     now = clock.now()
     due = Batch.objects.filter(Q(groups_due_at=None) | Q(groups_due_at__lte=now), pk=batch.pk)
     if not due.update(groups_due_at=now + LOOK_EVERY):
@@ -105,7 +107,7 @@ def look(batch: Batch) -> None:
         _watch(batch, group, application)
     if watched:
         _read_again(batch)
-    planned = _plan(batch, application)
+    planned = [] if watching else _plan(batch, application)
     if not batch.share_groups.filter(state=State.CUT).exists():
         soonest = min([now + REST, *(max(at, now + LOOK_EVERY) for at in planned)])
         Batch.objects.filter(pk=batch.pk).update(groups_due_at=soonest)
@@ -158,7 +160,7 @@ def _plan(batch: Batch, application: Application) -> list[datetime]:
         else:
             one.reason = _not_now(batch, one, application)
         if not one.reason:
-            _cut(batch, one)
+            _cut(batch, one, before=before)
             continue
         one.group.reason = one.reason
         ShareGroup.objects.filter(pk=one.group.pk, state=State.WAITING).update(
@@ -244,8 +246,9 @@ def _not_now(batch: Batch, one: _Planned, application: Application) -> str:
         return BEHIND.format(count=behind, application=application)
     if batch.share_groups.filter(state=State.CUT).exists() and not application.measured_delay:
         return FIRST_ALONE.format(application=application)
+    on_their_way = batch.share_groups.filter(state=State.CUT).aggregate(sum=Sum("meetings"))["sum"] or 0
     both = Assignment.objects.filter(both=True, over=False, occurrences__calendar__handover=batch.handover)
-    if (count := both.distinct().count()) and count + len(one.meetings) > batch.handover.max_both:
+    if (count := max(on_their_way, both.distinct().count())) and count + len(one.meetings) > batch.handover.max_both:
         return FULL.format(count=count)
     return ""
 
@@ -264,15 +267,19 @@ def _note_trouble(batch: Batch, one: _Planned) -> None:
         gone(batch, "no_cut", item=item)
 
 
-def _cut(batch: Batch, one: _Planned) -> None:
-    """From now on the target's webhooks reach the application, and the source's do not."""
-    now = clock.now()
-    calendars = Calendar.objects.filter(pk__in=[item.connection.calendar_id for item in one.items if item.connection])
-    with alone(f"hear {batch.source.family}"):  # no webhook is put into the outbox at this moment
-        outbox.route(calendars, batch.target_id, at=now)
-        targets = Connection.objects.filter(items_as_target__in=one.items).select_related("workspace__region")
-        outbox.announce(targets)
-        ShareGroup.objects.filter(pk=one.group.pk).update(
+def _cut(batch: Batch, one: _Planned, *, before: timedelta) -> None:
+    """From now on the target's webhooks reach the application, and the source's do not.
+
+    Looked at once more under the lock: planning many groups takes a while, and somebody else may be at it.
+    """
+    connections = [item.connection for item in one.items if item.connection]
+    calendars = Calendar.objects.filter(pk__in=[connection.calendar_id for connection in connections])
+    with outbox.quiet([batch.source.family]):  # no webhook is put into the outbox at this moment
+        now = clock.now()
+        meetings = meetings_of([connection.calendar_id for connection in connections])
+        if in_the_way(meetings, at=now, before=before) or _waiting(batch.source_id, connections).exists():
+            return
+        won = ShareGroup.objects.filter(pk=one.group.pk, state=State.WAITING).update(
             state=State.CUT,
             cut_at=now,
             name=one.group.name,
@@ -280,6 +287,11 @@ def _cut(batch: Batch, one: _Planned) -> None:
             meetings=len(one.meetings),
             reason="",
         )
+        if not won:
+            return
+        outbox.route(calendars, batch.target_id, at=now)
+        targets = Connection.objects.filter(items_as_target__in=one.items).select_related("workspace__region")
+        outbox.announce(targets, at=now)
         Item.objects.filter(group=one.group).update(due_at=None)
         AuditEntry.objects.record(
             actor=None, action="share_group.cut", subject=one.group, batch=batch.slug, meetings=len(one.meetings)
@@ -319,7 +331,7 @@ def _watch(batch: Batch, group: ShareGroup, application: Application) -> None:
         _settled(group, calendars, application)
         return
     else:
-        if late := sum(_read_at(one) >= until for one in lacking):
+        if late := sum(_read_at(one) >= _due(one, until, application.patience) for one in lacking):
             minutes = application.patience / timedelta(minutes=1)
             why = LATE.format(application=application, lacking=late, meetings=group.meetings, minutes=minutes)
             _fall_back(batch, group, why)
@@ -342,6 +354,13 @@ def _read_at(one: Loaded) -> datetime:
     """Return when the target was last read for a meeting."""
     side = one.row.other
     return (side.read_at if side is not None else None) or datetime.min.replace(tzinfo=UTC)
+
+
+def _due(one: Loaded, until: datetime, patience: timedelta) -> datetime:
+    """Return until when the application has time for a meeting: longer for one that has just changed."""
+    side = one.row.other
+    events = [one.events[member.event] for member in side.members] if side is not None else []
+    return max([until, *(event.remote_updated_at + patience for event in events)])
 
 
 def _in_target(one: Loaded, numbers: Numbers) -> bool:
@@ -378,7 +397,11 @@ def _misbehaves(
     doubled = theirs.filter(
         verdict=Verdict.DOUBLED, both=False, start__gt=clock.now() + numbers.freeze, flipped_at__lte=settled
     )
-    extra = Assignment.objects.filter(intents__in=taken.filter(workspace=batch.target_id))
+    # with calendars that have not gone over, and for exceptions, a bot too many in the target is nobody's fault
+    behind = Occurrence.objects.filter(assignment=OuterRef("pk"), wanted=True)
+    behind = behind.exclude(calendar__relayed_from=batch.target_id)
+    extra = Assignment.objects.filter(intents__in=taken.filter(workspace=batch.target_id), exception="")
+    extra = extra.filter(~Exists(behind))
     if (count := (doubled | extra).distinct().count()) >= MOST_PUT_BACK:
         return TWICE.format(application=application, count=count)
     return ""
@@ -424,7 +447,7 @@ def _fall_back(batch: Batch, group: ShareGroup, why: str) -> None:
         return
     now = clock.now()
     calendars = Calendar.objects.filter(connections__items__in=items)
-    with alone(f"hear {batch.source.family}"):
+    with outbox.quiet([batch.source.family]):
         won = ShareGroup.objects.filter(pk=group.pk, state__in=[State.CUT, State.SETTLED]).update(
             state=State.FELL_BACK, fell_back_at=now, reason=why[:600]
         )
@@ -440,6 +463,8 @@ def _fall_back(batch: Batch, group: ShareGroup, why: str) -> None:
             error_kind=ErrorKind.CONFIGURATION,
             due_at=None,
             attempts=0,
+            lease_token=None,
+            lease_until=None,
         )
         Batch.objects.filter(pk=batch.pk).update(changed_at=now)
         AuditEntry.objects.record(actor=None, action="share_group.fall_back", subject=group, batch=batch.slug, why=why)

@@ -13,9 +13,9 @@ from calendars import assignments, drivers
 from calendars import tasks as calendar_tasks
 from calendars.leases import Lease, MachineNow, free, give_back, machine_now, take
 from calendars.models import Assignment, Driver
-from migrations_app import engine, inventory
+from migrations_app import cuts, engine, inventory
 from migrations_app.itineraries import OF_THE_BATCH, Step, allows
-from migrations_app.models import Batch, BatchStatus, Item
+from migrations_app.models import Batch, BatchStatus, Item, ShareGroup
 from migrations_app.steps import hand_over
 from recallops import clock
 
@@ -46,9 +46,17 @@ def moving() -> QuerySet[Batch]:
     return open_ones.exclude(reached=F("goal")).exclude(status=BatchStatus.STOPPED).select_related("handover")
 
 
+def resting() -> QuerySet[Batch]:
+    """Return the batches that do not go on by themselves, but of which a share group may fall back."""
+    states = [ShareGroup.State.CUT, ShareGroup.State.SETTLED]
+    cut = Batch.objects.filter(closed_at=None, handover__external=True, share_groups__state__in=states)
+    return cut.exclude(pk__in=moving().values("pk")).distinct()
+
+
 def _due(now: datetime) -> list[Batch]:
     due = moving().filter(Q(due_at=None) | Q(due_at__lte=now))
-    return [batch for batch in due if batch.step in OF_THE_BATCH or _items_due(batch, now)]
+    goes_on = [batch for batch in due if batch.step in OF_THE_BATCH or _items_due(batch, now)]
+    return goes_on + [batch for batch in resting() if (batch.groups_due_at or now) <= now]
 
 
 def _items_due(batch: Batch, now: datetime) -> bool:
@@ -66,7 +74,11 @@ def drive(slug: str, slot: int) -> None:
 def find_work(slug: str, room: int) -> list[Callable[[], None]]:
     """Claim the batch itself when its own step is due, and due items, nearest meeting first."""
     batch = moving().select_related("source__region", "target__region", "handover").filter(slug=slug).first()
-    if batch is None or (batch.due_at is not None and batch.due_at > clock.now()):
+    if batch is None:
+        for one in resting().select_related("source__application", "target", "handover").filter(slug=slug):
+            cuts.look(one, watching=True)
+        return []
+    if batch.due_at is not None and batch.due_at > clock.now():
         return []
     lease = Lease()
     if batch.step in OF_THE_BATCH:
@@ -112,6 +124,7 @@ def next_due() -> datetime | None:
             moments.append(now)
         else:
             moments.append(min(engine.next_due(batch) or now, max(_look_at(batch), now)))
+    moments += [max(batch.groups_due_at or now, now) for batch in resting()]
     return min(moments, default=None)
 
 

@@ -257,6 +257,10 @@ class Migration(migrations.Migration):
             model_name="relayed",
             index=models.Index(fields=["application", "state"], name="relayed_by_state"),
         ),
+        migrations.AddIndex(
+            model_name="relayed",
+            index=models.Index(fields=["lane", "delivery"], name="relayed_by_lane"),
+        ),
         migrations.AddConstraint(
             model_name="relayed",
             constraint=models.UniqueConstraint(fields=("delivery",), name="relayed_once"),

@@ -145,6 +145,7 @@ class Relayed(models.Model):
             models.Index(fields=["application", "due_at"], condition=Q(state="waiting"), name="relayed_due"),
             models.Index(fields=["lane"], condition=Q(state="held"), name="relayed_held"),
             models.Index(fields=["application", "state"], name="relayed_by_state"),
+            models.Index(fields=["lane", "delivery"], name="relayed_by_lane"),
         ]
 
     def __str__(self) -> str:

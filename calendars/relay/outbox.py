@@ -3,7 +3,7 @@
 Which webhooks of calendars pass and which are held follows from rows alone (`_elsewhere`, `_unknown`), so that a cut, a
 fall back and a calendar that becomes known are all the same: the rows change, and `settle` makes the outbox follow.
 
-1. Webhooks of a calendar pass from the one workspace that `Calendar.relayed_from` names, as long as the calendar lives
+1. Webhooks of a calendar pass from the one workspace that `Calendar.relayed_from` names, as long as the calendar works
    there; from both when it names none. All others (bots, recordings, ...) pass always.
 2. A calendar that nobody knows yet, in a workspace that calendars are being moved to, is held: it may be one of those.
 3. In a lane the oldest goes first, and the next one only when that one is delivered or given up.
@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 
-from calendars.leases import Lease, free, take
+from calendars.leases import Lease, alone, free, take
 from calendars.models import (
     Application,
     Calendar,
@@ -71,6 +72,15 @@ def _row(delivery: Delivery, application: int) -> Relayed:
     )
 
 
+@contextmanager
+def quiet(families: Iterable[str]) -> Iterator[None]:
+    """Be the only one who puts webhooks of these families into the outbox or lets them pass, in a transaction."""
+    with ExitStack() as stack:
+        for family in sorted(families):
+            stack.enter_context(alone(f"hear {family}"))
+        yield
+
+
 def settle(rows: QuerySet[Relayed]) -> None:
     """Hold those of some rows that may not pass now, and let go those that may."""
     here = rows.filter(of_calendar=True)
@@ -108,13 +118,12 @@ def route(calendars: QuerySet[Calendar], workspace: int, *, at: datetime) -> Non
         settle_calendars(ids)
 
 
-def announce(connections: Iterable[Connection]) -> None:
+def announce(connections: Iterable[Connection], *, at: datetime) -> None:
     """Tell the application that all events of some calendars are new, as the vendor does when one is connected.
 
     At a cut it comes after what was held: whatever was lost on the way, or taken at an earlier cut by an application
     that did not know what to do with it, the application lists everything once more. Its id is ours and new each time.
     """
-    now = clock.now()
     rows = list(connections)
     oldest = dict(
         Event.objects.filter(connection__in=rows)
@@ -122,7 +131,7 @@ def announce(connections: Iterable[Connection]) -> None:
         .annotate(at=Min("remote_updated_at"))
         .order_by()
     )
-    made = [_announcement(row, since=oldest.get(row.pk, now), now=now) for row in rows]
+    made = [_announcement(row, since=oldest.get(row.pk, at), now=at) for row in rows]
     with transaction.atomic():
         Delivery.objects.bulk_create(made)
         take_in(made)
@@ -146,13 +155,13 @@ def _announcement(connection: Connection, *, since: datetime, now: datetime) -> 
 
 
 def _elsewhere() -> Exists:
-    """The calendar's webhooks come from another workspace, and it lives there."""
+    """The calendar's webhooks come from another workspace, and it works there."""
     mine = Connection.objects.filter(workspace=OuterRef("delivery__workspace"), remote_id=OuterRef("delivery__subject"))
     there = Connection.objects.filter(calendar=OuterRef("calendar"), workspace=OuterRef("calendar__relayed_from"))
     return Exists(
         mine.exclude(calendar__relayed_from=None)
         .exclude(calendar__relayed_from=F("workspace"))
-        .filter(Exists(there.exclude(status=ConnectionStatus.DELETED)))
+        .filter(Exists(there.exclude(status__in=[ConnectionStatus.DELETED, ConnectionStatus.DISCONNECTED])))
     )
 
 
@@ -174,14 +183,21 @@ def claim(application: Application, *, limit: int, lease: Lease) -> list[int]:
     room = min(limit, application.at_once - waiting.exclude(free()).count())
     if application.paused or room <= 0:
         return []
-    before = Relayed.objects.filter(lane=OuterRef("lane"), state=State.WAITING, delivery__lt=OuterRef("delivery"))
-    due = waiting.filter(~Exists(before), due_at__lte=clock.now())
+    due = heads().filter(application=application, due_at__lte=clock.now())
     return take(due, limit=room, lease=lease, order_by=["due_at", "delivery"])
+
+
+def heads() -> QuerySet[Relayed]:
+    """Return the oldest webhook of each lane that is to be sent: no other of the lane may go before it."""
+    before = Relayed.objects.filter(lane=OuterRef("lane"), state=State.WAITING, delivery__lt=OuterRef("delivery"))
+    return Relayed.objects.filter(~Exists(before), state=State.WAITING)
 
 
 def begin(pk: int, lease: Lease) -> Relayed | None:
     """Count a try before it is made; None when somebody else has the row."""
-    if not Relayed.objects.filter(pk=pk, lease_token=lease.token).update(attempts=F("attempts") + 1):
+    mine = Relayed.objects.filter(pk=pk, lease_token=lease.token)
+    if not mine.filter(state=State.WAITING).update(attempts=F("attempts") + 1):
+        mine.update(lease_token=None, lease_until=None)  # held since it was claimed
         return None
     return Relayed.objects.select_related("application", "delivery__workspace__region").get(pk=pk)
 
@@ -202,11 +218,12 @@ def finish(relayed: Relayed, outcome: Outcome, *, lease: Lease) -> None:
         mine.update(state=State.DELIVERED, delivered_at=now, problem="", lease_token=None, lease_until=None)
         _well(application, now)
         return
-    ladder = application.ladder
-    given_up = relayed.attempts > len(ladder)
-    due = now if given_up else now + timedelta(seconds=ladder[relayed.attempts - 1])
+    ladder, times = application.ladder, max(1, relayed.attempts)
+    given_up = times > len(ladder)
+    due = now if given_up else now + timedelta(seconds=ladder[times - 1])
     mine.filter(state=State.WAITING).update(state=State.DEAD if given_up else State.WAITING, due_at=due)
-    mine.update(problem=outcome.problem[:300], lease_token=None, lease_until=None)
+    if not mine.update(problem=outcome.problem[:300], lease_token=None, lease_until=None):
+        return
     Application.objects.filter(pk=application.pk, failing_since=None).update(failing_since=now)
     Application.objects.filter(pk=application.pk).update(last_problem=outcome.problem[:300])
 
@@ -225,9 +242,7 @@ def lag(application: Application) -> timedelta | None:
 
 def next_due() -> datetime | None:
     """Return when the next webhook is to be sent; None when none waits."""
-    waiting = Relayed.objects.filter(state=State.WAITING, application__paused=False)
-    before = Relayed.objects.filter(lane=OuterRef("lane"), state=State.WAITING, delivery__lt=OuterRef("delivery"))
-    found: datetime | None = waiting.filter(~Exists(before)).aggregate(at=Min("due_at"))["at"]
+    found: datetime | None = heads().filter(application__paused=False).aggregate(at=Min("due_at"))["at"]
     return found
 
 
@@ -239,9 +254,11 @@ def again(rows: QuerySet[Relayed]) -> int:
 
     Those of calendars that come from another region now are held instead.
     """
-    ids = list(rows.filter(state__in=[State.DEAD, State.DELIVERED]).values_list("pk", flat=True))
+    rows = rows.filter(state__in=[State.DEAD, State.DELIVERED])
+    ids = list(rows.values_list("pk", flat=True))
+    families = set(rows.values_list("delivery__workspace__family", flat=True))
     for at in range(0, len(ids), CHUNK):
-        with transaction.atomic():
+        with quiet(families):
             chunk = Relayed.objects.filter(pk__in=ids[at : at + CHUNK])
             chunk.update(state=State.WAITING, due_at=clock.now(), attempts=0, problem="", delivered_at=None)
             settle(chunk)
@@ -256,7 +273,7 @@ def replay(application: Application, *, since: datetime) -> int:
     count = 0
     while chunk := list(missing.order_by("pk")[:CHUNK]):
         count += len(chunk)
-        with transaction.atomic():
+        with quiet({one.workspace.family for one in chunk}):
             take_in(chunk)
     return count + again(Relayed.objects.filter(application=application, delivery__received_at__gte=since))
 

@@ -139,10 +139,12 @@ def _beginning(response: httpx.Response, *, until: float) -> str:
     """Read what may be shown of an answer; one that drips is not waited for."""
     found = b""
     try:
-        for piece in response.iter_bytes(READ):
+        for piece in response.iter_raw():  # as it comes: neither gathered nor unpacked
             found += piece
             if len(found) >= READ or time.monotonic() >= until:
                 break
+    except httpx.StreamConsumed:  # a transport without a network has it all
+        found = response.content
     except (httpx.HTTPError, httpx.StreamError):
         pass
     text: str = storable(redact(found[:READ].decode("utf-8", "replace")))

@@ -19,8 +19,7 @@ TASK = "calendars.relay.tasks.drive"
 
 def pump() -> int:
     """Ring for every application that has webhooks to be sent; return how many doorbells were rung."""
-    due = _waiting().filter(due_at__lte=clock.now()).values("application")
-    return ring(Application.objects.filter(pk__in=due, paused=False))
+    return ring(Application.objects.filter(pk__in=_due().values("application"), paused=False))
 
 
 def ring(applications: QuerySet[Application]) -> int:
@@ -63,10 +62,10 @@ def secrets_of(application: Application) -> list[str]:
     return [row.secret for row in application.secrets.filter(enabled=True).order_by("-pk")[:5]]
 
 
-def _waiting() -> QuerySet[Relayed]:
-    return Relayed.objects.filter(state=Relayed.State.WAITING)
+def _due() -> QuerySet[Relayed]:
+    return outbox.heads().filter(due_at__lte=clock.now())
 
 
 def _active(slug: str) -> bool:
     """A driver stays awake while something is due; what waits for a later rung is the pump's to wake."""
-    return _waiting().filter(application__slug=slug, application__paused=False, due_at__lte=clock.now()).exists()
+    return _due().filter(application__slug=slug, application__paused=False).exists()

@@ -180,7 +180,8 @@ def _table(row: Row, *, now: datetime, numbers: Numbers) -> Action:
     if has_own:
         return _both(view, other)
     # 12, 13: only the other side has it.
-    follow = row.wish == other.workspace or away < numbers.near or bool(own.intents) or row.external is not None
+    follow = row.wish == other.workspace or away < numbers.near or bool(own.intents)
+    follow = follow or (row.external is not None and not all(member.closing for member in able_other))
     if agree(row) and follow and not other.open(Purpose.REMOVE):
         return _flip(other, "its bot is there")
     if not able_own:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, F, FloatField, Max
+from django.db.models import F, FloatField, Max
 from django.db.models.functions import Cast, Extract
 
 from calendars.assignments import order_of
@@ -94,7 +94,7 @@ def load(ids: Collection[int]) -> list[Loaded]:
     for intent in Intent.objects.filter(assignment__in=ids, state__in=Intent.OPEN).order_by("pk"):
         intents[intent.assignment_id or 0].append(intent)
     external = any(assignment.owner.scheduler == Scheduler.EXTERNAL for assignment in assignments)
-    removed = _removed(assignments) if external else {}
+    removed = _removed(assignments, occurrences) if external else {}
     return [
         _loaded(
             assignment,
@@ -183,29 +183,42 @@ def _loaded(
         hold=PAUSED if order is not None and order.paused else "",
         attended=assignment.attended,
         outdated=profile is not None and assignment.config_digests.get(str(own)) != profile.digest,
-        external=_external(occurrences, order, removed),
+        external=_external(assignment, occurrences, order, removed),
     )
     return Loaded(assignment, row, order, {event.pk: event for _, event in mine}, profile)
 
 
-def _external(occurrences: list[Occurrence], order: Order | None, removed: dict[int, int]) -> External | None:
-    """Return where the company's application schedules this row; None where it does not."""
-    handovers = [one.calendar.handover for one in occurrences if one.calendar.handover is not None]
-    if order is None or not any(handover.external for handover in handovers):
+def _external(
+    assignment: Assignment, occurrences: list[Occurrence], order: Order | None, removed: dict[int, int]
+) -> External | None:
+    """Return where the company's application schedules this row; None where it does not.
+
+    Without an order nothing of it is ours: the application schedules where the row is.
+    """
+    if assignment.owner.scheduler != Scheduler.EXTERNAL:
         return None
+    if order is None:
+        return External(source=0, active=frozenset({assignment.owner_id}), removed=removed)
     routes = {one.calendar.relayed_from_id or order.source for one in occurrences if one.calendar.handover is not None}
     return External(source=order.source, active=frozenset(routes), removed=removed)
 
 
-def _removed(assignments: list[Assignment]) -> dict[int, dict[int, int]]:
-    """Return how many bots were taken from each assignment in each workspace."""
-    counts: dict[int, dict[int, int]] = defaultdict(dict)
-    taken = Intent.objects.filter(assignment__in=assignments, purpose=Intent.Purpose.REMOVE_BOT)
-    for assignment, workspace, count in (
-        taken.values_list("assignment", "workspace").annotate(count=Count("bot_id", distinct=True)).order_by()
-    ):
-        counts[assignment or 0][workspace] = count
-    return counts
+def _removed(assignments: list[Assignment], occurrences: dict[int, list[Occurrence]]) -> dict[int, dict[int, int]]:
+    """Return how many bots were taken from each assignment in each workspace since its calendars last went over."""
+    since = {
+        assignment.pk: max(
+            (one.calendar.relayed_since for one in occurrences[assignment.pk] if one.calendar.relayed_since),
+            default=None,
+        )
+        for assignment in assignments
+    }
+    taken: dict[int, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    intents = Intent.objects.filter(assignment__in=assignments, purpose=Intent.Purpose.REMOVE_BOT)
+    for pk, workspace, bot_id, sent_at in intents.values_list("assignment", "workspace", "bot_id", "sent_at"):
+        begun = since[pk or 0]
+        if begun is None or sent_at >= begun:
+            taken[pk or 0][workspace].add(bot_id)
+    return {pk: {workspace: len(bots) for workspace, bots in by.items()} for pk, by in taken.items()}
 
 
 def _cancelled(events: list[Event], owner: int) -> bool:

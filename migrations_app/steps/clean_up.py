@@ -8,14 +8,23 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from datetime import timedelta
 
-from calendars.models import Assignment, Calendar, Connection, Workspace
+from django.db import transaction
+from django.db.models import Q
+
+from calendars.models import Assignment, Calendar, Connection, Verdict, Workspace
+from calendars.relay import outbox
 from calendars.sync import keep_reading, unwatch
 from migrations_app import coverage, inventory
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, CoverageReading, Item, ItemStatus
-from migrations_app.outcomes import DONE, Outcome
+from migrations_app.outcomes import DONE, Outcome, wait
+from recallops import clock
+
+COMING_BACK = "{count} meeting(s) of groups that fell back are being brought back to the source."
+LOOK_AGAIN = timedelta(minutes=1)
+LONGEST_BACK = timedelta(hours=2)  # what has not come back by then stays where it is covered
 
 CHECKLIST = {
     "webhooks": "Webhook endpoints in {source}: remove them in the vendor's dashboard, and check those of {target}.",
@@ -30,6 +39,8 @@ CHECKLIST = {
 
 def run(batch: Batch) -> Outcome:
     """Close the batch."""
+    if count := _coming_back(batch):
+        return wait(COMING_BACK.format(count=count), clock.now() + LOOK_AGAIN)
     for moment in (CoverageReading.Moment.CUT, CoverageReading.Moment.AFTER):
         coverage.read(batch, moment)
     with transaction.atomic():
@@ -41,12 +52,27 @@ def run(batch: Batch) -> Outcome:
         mine.update(open=False)
         _go_on_in_the_target(batch)
         _let_go(batch)
+        outbox.settle_held(batch.target_id)
         Batch.objects.filter(pk=batch.pk).update(calls_after=inventory.calls(batch))
     others = Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
     for workspace in (batch.source, batch.target):
         if not others.filter(source=workspace).exists() and not others.filter(target=workspace).exists():
             unwatch(workspace)
     return DONE
+
+
+def _coming_back(batch: Batch) -> int:
+    """Count the meetings of share groups that fell back which have not come back yet."""
+    if not batch.share_groups.filter(fell_back_at__gte=clock.now() - LONGEST_BACK).exists():
+        return 0
+    theirs = Assignment.objects.filter(
+        Q(owner=batch.target_id) | Q(both=True),
+        over=False,
+        start__gt=clock.now(),
+        occurrences__calendar__handover=batch.handover,
+        occurrences__calendar__relayed_from=batch.source_id,
+    )
+    return theirs.exclude(verdict__in=[Verdict.UNWANTED, Verdict.OVER]).distinct().count()
 
 
 def _go_on_in_the_target(batch: Batch) -> None:

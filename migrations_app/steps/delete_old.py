@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from django.db.models import Max, QuerySet
 
 from calendars import assignments, ingest, sync
-from calendars.models import Assignment, Bot, Connection, Event, Intent, Sweep, Verdict
+from calendars.models import Assignment, Bot, Calendar, Connection, Event, Intent, Sweep, Verdict
 from calendars.providers import errors
 from calendars.providers.connect import client_for
 from calendars.scheduling.rows import Loaded, load
@@ -46,6 +46,7 @@ REFUSED = "Refused: the meeting of {start:%Y-%m-%d %H:%M} UTC at {url} is {verdi
 REFUSED_REMEDY = "It is looked at again by itself; if it stays, open the meeting in the ledger."
 NEAR = "Waits: a meeting of it starts at {start:%H:%M} UTC."
 NOT_LISTED = "Refused: the provider does not have the bot of {start:%Y-%m-%d %H:%M} UTC that its event names."
+FELL_BACK = "Its share group fell back to the source: nothing of it is deleted there."
 REFUSALS = ("delete_refused", "not_listed")
 READING = "reading the list of bots in {workspace}"
 LOST = "The answer to the delete was lost; reading before anything else."
@@ -72,15 +73,28 @@ def run(item: Item) -> Outcome:
     if (not_yet := _canary_first(item)) is not None:
         return not_yet
     if not source.closing:
+        if _fell_back(item):
+            return wait(FELL_BACK, now + LOOK_AGAIN)
         Connection.objects.filter(pk=source.pk).update(closing=True)
         assignments.touch_connections([source])
         source.closing = True
     if (refusal := _gate(item, source, target)) is not None:
         return refusal
+    if _fell_back(item):
+        return wait(FELL_BACK, now + LOOK_AGAIN)
     if item.canary and item.token_until is None:
         item.token_until = client_for(batch.target).access_token(target.remote_id).expires_at or now
         Item.objects.filter(pk=item.pk).update(token_until=item.token_until)
     return _delete(item, source)
+
+
+def _fell_back(item: Item) -> bool:
+    """Tell whether the company's application schedules this calendar in the source (again)."""
+    calendar = item.connection.calendar_id if item.connection else None
+    return (
+        item.batch.handover.external
+        and not Calendar.objects.filter(pk=calendar, relayed_from=item.batch.target_id).exists()
+    )
 
 
 def _soak_until(item: Item) -> datetime | None:

@@ -115,7 +115,8 @@ def _make_items(batch: Batch) -> None:
     Calendar.objects.filter(pk__in=mine, handover=None).update(handover=batch.handover)
     if batch.handover.external:
         theirs = Calendar.objects.filter(handover=batch.handover).exclude(relayed_from=batch.source_id)
-        outbox.route(theirs, batch.source_id, at=clock.now())
+        with outbox.quiet([batch.source.family]):
+            outbox.route(theirs, batch.source_id, at=clock.now())
 
 
 def _whose_turn(connection: Connection) -> ErrorKind:

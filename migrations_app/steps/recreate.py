@@ -13,10 +13,11 @@ from datetime import datetime
 from django.db import transaction
 
 from calendars import assignments, ingest
-from calendars.models import Connection, Event, IdMapping, Intent, OAuthClient
+from calendars.models import Calendar, Connection, Event, IdMapping, Intent, OAuthClient
 from calendars.providers import errors
 from calendars.providers.connect import client_for
 from calendars.providers.recall import RecallCalendar
+from calendars.relay import outbox
 from migrations_app import inventory
 from migrations_app.itineraries import Step
 from migrations_app.models import ErrorKind, Item
@@ -62,7 +63,13 @@ def lost(item: Item) -> Outcome | None:
     target = item.target_connection
     if target is None or target.status != "deleted":
         return None
-    Item.objects.filter(pk=item.pk).update(target_connection=None, created_target=False, step=Step.RECREATE)
+    Item.objects.filter(pk=item.pk).update(target_connection=None, created_target=False, step=Step.RECREATE, group=None)
+    if item.batch.handover.external and item.connection is not None:
+        # the application schedules in the source again, also what it has scheduled in the target
+        with outbox.quiet([item.batch.source.family]):
+            now = clock.now()
+            outbox.route(Calendar.objects.filter(pk=item.connection.calendar_id), item.batch.source_id, at=now)
+            outbox.announce([item.connection], at=now)
     gone = [target.remote_id, *Event.objects.filter(connection=target).values_list("remote_id", flat=True)]
     IdMapping.objects.filter(target=item.batch.target, target_remote_id__in=gone).update(superseded=True)
     return failed(DELETED, ErrorKind.CUSTOMER)
