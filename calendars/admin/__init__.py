@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
-from calendars.admin import customers, events, handovers, ledger, policies, records, regions, webhooks, workspaces
+from calendars.admin import (
+    applications,
+    customers,
+    events,
+    handovers,
+    ledger,
+    policies,
+    records,
+    regions,
+    relay,
+    webhooks,
+    workspaces,
+)
 
-__all__ = ["customers", "events", "handovers", "ledger", "policies", "records", "regions", "webhooks", "workspaces"]
+__all__ = [
+    "applications",
+    "customers",
+    "events",
+    "handovers",
+    "ledger",
+    "policies",
+    "records",
+    "regions",
+    "relay",
+    "webhooks",
+    "workspaces",
+]

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from calendars.admin.base import AuditedAdmin
 from calendars.admin.workspaces import KEEP
-from calendars.models import AuditEntry, Delivery, WebhookEndpoint, WebhookRefusal, WebhookSecret
+from calendars.models import AuditEntry, Delivery, Relayed, WebhookEndpoint, WebhookRefusal, WebhookSecret
 from calendars.webhooks.advice import WHAT_TO_DO
 from calendars.webhooks.signatures import secret_problem
 from recallops import clock
@@ -254,9 +254,10 @@ class DeliveryAdmin(HistoryAdmin):
         "region_text",
         "subject",
         "handled_at",
+        "passed_on",
         "body_text",
     ]
-    readonly_fields = ["region_text", "body_text"]
+    readonly_fields = ["region_text", "passed_on", "body_text"]
     change_form_outer_before_template = "recallops/delivery_again.html"
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -298,6 +299,13 @@ class DeliveryAdmin(HistoryAdmin):
             return obj.region
         note = f"The workspace is in {own}. Its signature is right, so it was let in; correct the address there."
         return format_html("{} {}", badge(obj.region, "warning"), note)
+
+    @admin.display(description="passed on")
+    @computed_once
+    def passed_on(self, obj: Delivery) -> str | SafeString:
+        """What became of it on its way to the company's application."""
+        row = Relayed.objects.filter(delivery=obj.pk).first()
+        return to(row, row.get_state_display()) if row else "no: its workspace had no application when it was handled"
 
     @admin.display(description="body")
     @computed_once

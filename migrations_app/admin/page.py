@@ -10,25 +10,27 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Case, CharField, Count, F, IntegerField, Min, OuterRef, Q, Value, When
-from django.db.models.functions import Cast, JSONObject
+from django.db.models import Case, CharField, Count, F, IntegerField, Min, OuterRef, Q, Value, When, Window
+from django.db.models.functions import Cast, JSONObject, RowNumber
 from django.urls import reverse
 
 from calendars.admin.ledger import VERDICT_COLOURS
 from calendars.models import Assignment, AuditEntry, Customer, Verdict
 from migrations_app import control
 from migrations_app.admin.items import STATUS_COLOURS, items_url
+from migrations_app.admin.share_groups import groups_url
 from migrations_app.coverage import assignments_of
 from migrations_app.itineraries import FORWARD, OF_THE_BATCH, OF_THE_ITEM, position
-from migrations_app.models import Batch, BatchStatus, CoverageReading, Finding, Item, ItemStatus, Severity
+from migrations_app.models import Batch, BatchStatus, CoverageReading, Finding, Item, ItemStatus, Severity, ShareGroup
 from recallops import clock
-from recallops.admin_display import list_url
+from recallops.admin_display import change_url, list_url
 from recallops.workers import workers_alive
 
 MOST_ROWS = 12
 MOST_FINDINGS = 20
 MOST_ACTS = 15
 MOST_NAMES = 12
+MOST_GROUPS = 10
 
 ONLY_LOOKING = "You may look at this batch but not change it: that needs the permission to change batches."
 NOT_STARTED = "Nothing is allowed yet. Press “Preflight” to let it look around; that writes nothing at the provider."
@@ -82,6 +84,8 @@ ACTS = {
     "batch.leave_failed": "left what failed in the source",
     "batch.numbers": "changed the numbers",
     "finding.waive": "waived a finding",
+    "share_group.cut": "cut a share group",
+    "share_group.fall_back": "let a share group fall back to the source",
 }
 STATE_WORDS = {"done": "done", "now": "now", "goal": "allowed", "ahead": "not allowed yet"}
 
@@ -105,7 +109,10 @@ def fetch(pk: int) -> Batch | None:
     )
     return (
         Batch.objects.filter(pk=pk)
-        .select_related("source__region", "target__region", "handover", "created_by", "delete_confirmed_by")
+        .select_related(
+            "source__region", "source__application", "target__region", "handover", "created_by", "delete_confirmed_by"
+        )
+        .defer("source__application__url")
         .annotate(
             customer_names=ArraySubquery(names[: MOST_NAMES + 1]),
             readings_json=ArraySubquery(readings),
@@ -129,6 +136,7 @@ def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
         "items": _items(batch, counts),
         "waits": _waits(batch),
         "coverage": _coverage(batch),
+        "groups": _groups(batch),
         "readings": _readings(batch),
         "findings": found[:MOST_FINDINGS],
         "more_findings": len(found) > MOST_FINDINGS,
@@ -346,6 +354,44 @@ def _coverage(batch: Batch) -> dict[str, Any]:
     }
 
 
+def _groups(batch: Batch) -> dict[str, Any]:
+    """Counts of share groups by state, and those on their way; one query. Empty where RecallOps schedules."""
+    if not batch.handover.external:
+        return {}
+    states = ShareGroup.State
+    order = {states.CUT.value: 0, states.FELL_BACK.value: 1, states.WAITING.value: 2}
+    counted = Window(Count("pk"), partition_by=F("state"))
+    rows = ShareGroup.objects.filter(batch=batch).annotate(
+        of_state=counted,
+        turn=Window(RowNumber(), partition_by=F("state"), order_by=[F("planned_at").asc(nulls_last=True), "pk"]),
+    )
+    found = list(rows.filter(turn__lte=MOST_GROUPS))
+    counts = {row.state: row.of_state for row in found}
+    shown = sorted((row for row in found if row.state in order), key=lambda row: (order[row.state], row.turn))
+    return {
+        "application": batch.source.application.name if batch.source.application else "",
+        "url": groups_url(batch),
+        "tallies": [
+            Tally(state.label, counts[state.value], state.colour, groups_url(batch, state=state.value))
+            for state in states
+            if state.value in counts
+        ],
+        "rows": [
+            (
+                change_url(row),
+                str(row),
+                row.get_state_display(),
+                states(row.state).colour,
+                row.meetings,
+                row.planned_at,
+                row.cut_at,
+                row.reason,
+            )
+            for row in shown[:MOST_GROUPS]
+        ],
+    }
+
+
 def _readings(batch: Any) -> dict[str, Any]:
     """The readings before, at the cut and after, side by side."""
     taken = {row["moment"]: row for row in batch.readings_json}
@@ -391,6 +437,7 @@ def _acts(batch: Batch) -> Sequence[tuple[AuditEntry, str]]:
         for entry in AuditEntry.objects.filter(
             Q(subject_kind=Batch._meta.label_lower, subject_id=batch.pk)
             | Q(subject_kind=Finding._meta.label_lower, data__batch=batch.pk)
+            | Q(subject_kind=ShareGroup._meta.label_lower, data__batch=batch.slug)
         ).order_by("-pk")[:MOST_ACTS]
     ]
 
