@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Case, CharField, Count, F, IntegerField, Min, OuterRef, Q, Value, When, Window
-from django.db.models.functions import Cast, JSONObject, RowNumber
+from django.db.models import Case, CharField, Count, F, IntegerField, Min, OuterRef, Q, Value, When
+from django.db.models.functions import Cast, JSONObject
 from django.urls import reverse
 
 from calendars.admin.ledger import VERDICT_COLOURS
@@ -23,7 +23,7 @@ from migrations_app.coverage import assignments_of
 from migrations_app.itineraries import FORWARD, OF_THE_BATCH, OF_THE_ITEM, position
 from migrations_app.models import Batch, BatchStatus, CoverageReading, Finding, Item, ItemStatus, Severity, ShareGroup
 from recallops import clock
-from recallops.admin_display import change_url, list_url
+from recallops.admin_display import list_url
 from recallops.workers import workers_alive
 
 MOST_ROWS = 12
@@ -31,6 +31,8 @@ MOST_FINDINGS = 20
 MOST_ACTS = 15
 MOST_NAMES = 12
 MOST_GROUPS = 10
+GROUP_ORDER = {"cut": 0, "fell_back": 1, "waiting": 2}
+GROUP_SHOWN = ("name", "calendars", "state", "meetings", "planned_at", "cut_at", "reason")
 
 ONLY_LOOKING = "You may look at this batch but not change it: that needs the permission to change batches."
 NOT_STARTED = "Nothing is allowed yet. Press “Preflight” to let it look around; that writes nothing at the provider."
@@ -107,6 +109,14 @@ def fetch(pk: int) -> Batch | None:
             )
         )
     )
+    groups = ShareGroup.objects.filter(batch=OuterRef("pk"))
+    on_their_way = (
+        groups.exclude(state=ShareGroup.State.SETTLED)
+        .annotate(worst=_case(GROUP_ORDER, "state"))
+        .order_by("worst", F("planned_at").asc(nulls_last=True), "pk")
+        .values(one=JSONObject(pk="pk", **{name: name for name in GROUP_SHOWN}))
+    )
+    states = groups.order_by("state").values("state").annotate(n=Count("pk"))
     return (
         Batch.objects.filter(pk=pk)
         .select_related(
@@ -116,6 +126,8 @@ def fetch(pk: int) -> Batch | None:
         .annotate(
             customer_names=ArraySubquery(names[: MOST_NAMES + 1]),
             readings_json=ArraySubquery(readings),
+            groups_json=ArraySubquery(on_their_way[:MOST_GROUPS]),
+            group_counts_json=ArraySubquery(states.values(one=JSONObject(state="state", count="n"))),
         )
         .first()
     )
@@ -354,42 +366,31 @@ def _coverage(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _groups(batch: Batch) -> dict[str, Any]:
-    """Counts of share groups by state, and those on their way; one query. Empty where RecallOps schedules."""
+def _groups(batch: Any) -> dict[str, Any]:
+    """Counts of share groups by state, and those on their way. Empty where RecallOps schedules."""
     if not batch.handover.external:
         return {}
-    states = ShareGroup.State
-    order = {states.CUT.value: 0, states.FELL_BACK.value: 1, states.WAITING.value: 2}
-    counted = Window(Count("pk"), partition_by=F("state"))
-    rows = ShareGroup.objects.filter(batch=batch).annotate(
-        of_state=counted,
-        turn=Window(RowNumber(), partition_by=F("state"), order_by=[F("planned_at").asc(nulls_last=True), "pk"]),
-    )
-    found = list(rows.filter(turn__lte=MOST_GROUPS))
-    counts = {row.state: row.of_state for row in found}
-    shown = sorted((row for row in found if row.state in order), key=lambda row: (order[row.state], row.turn))
+    counts = {row["state"]: row["count"] for row in batch.group_counts_json}
+    rows = [
+        {**row, "url": reverse("admin:migrations_app_sharegroup_change", args=[row["pk"]])} for row in batch.groups_json
+    ]
+    for row in rows:
+        state = ShareGroup.State(row["state"])
+        row |= {"word": state.label, "colour": state.colour, "name": str(_group_of(row))}
     return {
         "application": batch.source.application.name if batch.source.application else "",
         "url": groups_url(batch),
         "tallies": [
             Tally(state.label, counts[state.value], state.colour, groups_url(batch, state=state.value))
-            for state in states
+            for state in ShareGroup.State
             if state.value in counts
         ],
-        "rows": [
-            (
-                change_url(row),
-                str(row),
-                row.get_state_display(),
-                states(row.state).colour,
-                row.meetings,
-                row.planned_at,
-                row.cut_at,
-                row.reason,
-            )
-            for row in shown[:MOST_GROUPS]
-        ],
+        "rows": rows,
     }
+
+
+def _group_of(row: dict[str, Any]) -> ShareGroup:
+    return ShareGroup(name=row["name"], calendars=row["calendars"])
 
 
 def _readings(batch: Any) -> dict[str, Any]:
@@ -417,14 +418,14 @@ def _findings(batch: Batch) -> Sequence[Finding]:
     order = {Severity.BLOCKING.value: 0, Severity.WARNING.value: 1, Severity.INFO.value: 2}
     return list(
         Finding.objects.filter(batch=batch, gone_at=None, waived_at=None)
-        .annotate(worst=_case(order))
+        .annotate(worst=_case(order, "severity"))
         .order_by("worst", "pk")[: MOST_FINDINGS + 1]
     )
 
 
-def _case(order: dict[str, int]) -> Any:
+def _case(order: dict[str, int], column: str) -> Any:
     return Case(
-        *[When(severity=severity, then=Value(place)) for severity, place in order.items()],
+        *[When(**{column: value}, then=Value(place)) for value, place in order.items()],
         default=Value(9),
         output_field=IntegerField(),
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, OuterRef, Q, QuerySet
+from django.db.models.functions import JSONObject
 
 from calendars.admin.base import sealed
-from calendars.models import Assignment, AuditEntry, Calendar, Relayed
+from calendars.models import Assignment, AuditEntry, Calendar, Occurrence, Relayed
 from calendars.relay import outbox
 from migrations_app import cuts, inventory
 from migrations_app.models import Batch, Item, ShareGroup
@@ -88,22 +90,23 @@ def obstacles(group: ShareGroup, members: Collection[int]) -> list[InTheWay]:
     before = inventory.numbers(batch).near + (application.measured_delay or application.patience)
     near = {one.meeting for one in in_the_way(meetings, at=clock.now(), before=before)}
     outside = _outside(batch, members, meetings)
-    found = [one for one in meetings if one.meeting in near or one.calendars & outside][: MOST_MEETINGS + 1]
-    names = dict(
-        Calendar.objects.filter(pk__in=outside & {pk for one in found for pk in one.calendars}).values_list(
-            "pk", "email"
-        )
-    )
+    found = [one for one in meetings if one.meeting in near or one.calendars & outside.keys()][: MOST_MEETINGS + 1]
     return [
-        InTheWay(one.meeting, one.start, one.end, len(one.calendars), _why(one, names, is_near=one.meeting in near))
+        InTheWay(one.meeting, one.start, one.end, len(one.calendars), _why(one, outside, is_near=one.meeting in near))
         for one in found
     ]
 
 
-def accepted(members: Collection[int]) -> Sequence[Assignment]:
-    """Return the coming meetings that were accepted as exceptions, the next one first."""
-    rows = coming_meetings(members).exclude(exception="").only("start", "end", "exception")
-    return list(rows.order_by("start", "pk")[:MOST_MEETINGS])
+def with_exceptions(groups: QuerySet[ShareGroup]) -> QuerySet[ShareGroup]:
+    """Read the coming meetings that were accepted as exceptions along with some groups, the next one first."""
+    theirs = Occurrence.objects.filter(calendar__connections__items__group=OuterRef(OuterRef("pk")))
+    rows = Assignment.objects.filter(over=False, end__gt=clock.now(), pk__in=theirs.values("assignment"))
+    shown = rows.exclude(exception="").order_by("start", "pk")[:MOST_MEETINGS]
+    return groups.annotate(
+        accepted_json=ArraySubquery(
+            shown.values(one=JSONObject(pk="pk", start="start", end="end", exception="exception"))
+        )
+    )
 
 
 def coming_meetings(members: Collection[int]) -> QuerySet[Assignment]:
@@ -141,17 +144,17 @@ def acts(group: ShareGroup, members: Collection[int]) -> list[tuple[AuditEntry, 
     return [(entry, ACTS.get(entry.action, entry.action)) for entry in rows]
 
 
-def _outside(batch: Batch, members: Collection[int], meetings: Iterable[Common]) -> set[int]:
-    """Return calendars that take part in the meetings, are not in the group, and have not gone over."""
+def _outside(batch: Batch, members: Collection[int], meetings: Iterable[Common]) -> dict[int, str]:
+    """Return the names of calendars that take part in the meetings, are not in the group, and have not gone over."""
     others = {pk for one in meetings for pk in one.calendars} - set(members)
-    cut = Calendar.objects.filter(pk__in=others, handover=batch.handover_id, relayed_from=batch.target_id)
-    return others - set(cut.values_list("pk", flat=True)) if others else set()
+    staying = Calendar.objects.filter(pk__in=others).exclude(handover=batch.handover_id, relayed_from=batch.target_id)
+    return dict(staying.values_list("pk", "email"))
 
 
-def _why(one: Common, names: dict[int, str], *, is_near: bool) -> str:
-    outside = sorted(names[pk] for pk in one.calendars if pk in names)
+def _why(one: Common, outside: dict[int, str], *, is_near: bool) -> str:
+    names = sorted(outside[pk] for pk in one.calendars if pk in outside)
     said = [SOON] if is_near else []
-    if outside:
-        more = f" and {len(outside) - MOST_NAMES} more" if len(outside) > MOST_NAMES else ""
-        said.append(SHARED.format(names=", ".join(outside[:MOST_NAMES]) + more))
+    if names:
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        said.append(SHARED.format(names=", ".join(names[:MOST_NAMES]) + more))
     return "; ".join(said)

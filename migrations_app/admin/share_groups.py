@@ -97,6 +97,12 @@ class ShareGroupAdmin(HistoryAdmin):
             "batch__handover", "batch__source__application", "batch__source__region", "batch__target__region"
         ).defer("batch__source__application__url")
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Read its exceptions along: only its own page shows them."""
+        if not object_id.isdecimal() or len(object_id) > 18:
+            return None
+        return page.with_exceptions(self.get_queryset(request)).filter(pk=int(object_id)).first()
+
     def has_accept_permission(self, request: HttpRequest, obj: ShareGroup | None = None) -> bool:
         """Whoever may change batches decides which of their meetings may be doubled."""
         return request.user.has_perm("migrations_app.change_batch")
@@ -111,7 +117,7 @@ class ShareGroupAdmin(HistoryAdmin):
                 "matters": page.may_change_exceptions(obj),
                 "in_the_way": found[: page.MOST_MEETINGS],
                 "more_in_the_way": len(found) > page.MOST_MEETINGS,
-                "accepted": page.accepted(members),
+                "accepted": obj.accepted_json,
                 "acts": page.acts(obj, members),
             }
         return super().render_change_form(request, context, *args, **kwargs)

@@ -47,11 +47,13 @@ def looker(db: None) -> Client:
     """May look at everything and change nothing."""
     client = Client()
     rights = [
-        *(f"migrations_app.view_{name}" for name in ("batch", "item", "finding")),
+        *(f"migrations_app.view_{name}" for name in ("batch", "item", "finding", "sharegroup")),
         *(
             f"calendars.view_{name}"
             for name in (
                 "apikey",
+                "application",
+                "applicationsecret",
                 "assignment",
                 "auditentry",
                 "bot",
@@ -64,6 +66,7 @@ def looker(db: None) -> Client:
                 "intent",
                 "oauthclient",
                 "region",
+                "relayed",
                 "workspace",
                 "delivery",
                 "webhookendpoint",
