@@ -17,8 +17,8 @@ from django.urls import reverse
 from calendars.admin.ledger import VERDICT_COLOURS
 from calendars.models import Assignment, AuditEntry, Customer, Verdict
 from migrations_app import control
+from migrations_app.admin import group_summary
 from migrations_app.admin.items import STATUS_COLOURS, items_url
-from migrations_app.admin.share_groups import groups_url
 from migrations_app.coverage import assignments_of
 from migrations_app.itineraries import FORWARD, OF_THE_BATCH, OF_THE_ITEM, position
 from migrations_app.models import Batch, BatchStatus, CoverageReading, Finding, Item, ItemStatus, Severity, ShareGroup
@@ -30,9 +30,7 @@ MOST_ROWS = 12
 MOST_FINDINGS = 20
 MOST_ACTS = 15
 MOST_NAMES = 12
-MOST_GROUPS = 10
-GROUP_ORDER = {"cut": 0, "fell_back": 1, "waiting": 2}
-GROUP_SHOWN = ("name", "calendars", "state", "meetings", "planned_at", "cut_at", "reason")
+
 
 ONLY_LOOKING = "You may look at this batch but not change it: that needs the permission to change batches."
 NOT_STARTED = "Nothing is allowed yet. Press “Preflight” to let it look around; that writes nothing at the provider."
@@ -109,14 +107,6 @@ def fetch(pk: int) -> Batch | None:
             )
         )
     )
-    groups = ShareGroup.objects.filter(batch=OuterRef("pk"))
-    on_their_way = (
-        groups.exclude(state=ShareGroup.State.SETTLED)
-        .annotate(worst=_case(GROUP_ORDER, "state"))
-        .order_by("worst", F("planned_at").asc(nulls_last=True), "pk")
-        .values(one=JSONObject(pk="pk", **{name: name for name in GROUP_SHOWN}))
-    )
-    states = groups.order_by("state").values("state").annotate(n=Count("pk"))
     return (
         Batch.objects.filter(pk=pk)
         .select_related(
@@ -126,8 +116,7 @@ def fetch(pk: int) -> Batch | None:
         .annotate(
             customer_names=ArraySubquery(names[: MOST_NAMES + 1]),
             readings_json=ArraySubquery(readings),
-            groups_json=ArraySubquery(on_their_way[:MOST_GROUPS]),
-            group_counts_json=ArraySubquery(states.values(one=JSONObject(state="state", count="n"))),
+            **group_summary.columns(),
         )
         .first()
     )
@@ -148,7 +137,7 @@ def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
         "items": _items(batch, counts),
         "waits": _waits(batch),
         "coverage": _coverage(batch),
-        "groups": _groups(batch),
+        "groups": group_summary.summary(batch),
         "readings": _readings(batch),
         "findings": found[:MOST_FINDINGS],
         "more_findings": len(found) > MOST_FINDINGS,
@@ -366,33 +355,6 @@ def _coverage(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _groups(batch: Any) -> dict[str, Any]:
-    """Counts of share groups by state, and those on their way. Empty where RecallOps schedules."""
-    if not batch.handover.external:
-        return {}
-    counts = {row["state"]: row["count"] for row in batch.group_counts_json}
-    rows = [
-        {**row, "url": reverse("admin:migrations_app_sharegroup_change", args=[row["pk"]])} for row in batch.groups_json
-    ]
-    for row in rows:
-        state = ShareGroup.State(row["state"])
-        row |= {"word": state.label, "colour": state.colour, "name": str(_group_of(row))}
-    return {
-        "application": batch.source.application.name if batch.source.application else "",
-        "url": groups_url(batch),
-        "tallies": [
-            Tally(state.label, counts[state.value], state.colour, groups_url(batch, state=state.value))
-            for state in ShareGroup.State
-            if state.value in counts
-        ],
-        "rows": rows,
-    }
-
-
-def _group_of(row: dict[str, Any]) -> ShareGroup:
-    return ShareGroup(name=row["name"], calendars=row["calendars"])
-
-
 def _readings(batch: Any) -> dict[str, Any]:
     """The readings before, at the cut and after, side by side."""
     taken = {row["moment"]: row for row in batch.readings_json}
@@ -418,14 +380,14 @@ def _findings(batch: Batch) -> Sequence[Finding]:
     order = {Severity.BLOCKING.value: 0, Severity.WARNING.value: 1, Severity.INFO.value: 2}
     return list(
         Finding.objects.filter(batch=batch, gone_at=None, waived_at=None)
-        .annotate(worst=_case(order, "severity"))
+        .annotate(worst=_case(order))
         .order_by("worst", "pk")[: MOST_FINDINGS + 1]
     )
 
 
-def _case(order: dict[str, int], column: str) -> Any:
+def _case(order: dict[str, int]) -> Any:
     return Case(
-        *[When(**{column: value}, then=Value(place)) for value, place in order.items()],
+        *[When(severity=severity, then=Value(place)) for severity, place in order.items()],
         default=Value(9),
         output_field=IntegerField(),
     )

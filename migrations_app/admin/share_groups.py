@@ -16,7 +16,7 @@ from migrations_app.admin.items import STATUS_COLOURS
 from migrations_app.control import Refused
 from migrations_app.models import ShareGroup
 from recallops.admin_base import FewRelated, HistoryAdmin, UncountedChangeList, computed_once, post_action
-from recallops.admin_display import badge, coloured, list_url, moment, table, to
+from recallops.admin_display import badge, coloured, moment, table, to
 from recallops.logs import one_line
 
 STATE_COLOURS = {state.value: state.colour for state in ShareGroup.State}
@@ -220,9 +220,3 @@ class ShareGroupAdmin(HistoryAdmin):
         )
         more = f"and {len(items) - MOST_CALENDARS} more" if len(items) > MOST_CALENDARS else ""
         return format_html("{}{}", listed, more)
-
-
-def groups_url(batch: Any, **filters: str) -> str:
-    """Return the address of a batch's share groups, filtered by columns."""
-    named = {f"{name}__exact": value for name, value in filters.items()}
-    return list_url(ShareGroup, batch__id__exact=batch.pk, **named)
