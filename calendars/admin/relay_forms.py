@@ -127,8 +127,8 @@ class ReplayForm(forms.Form):
 def shown_url(url: str) -> str:
     """Return what may be shown of an application's URL: host and path, the path without what looks like a key."""
     scheme, between, rest = without_query(url).partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{between}{host}{slash}{redact(path)}"
+    host, *path = rest.split("/")
+    return f"{scheme}{between}{'/'.join([host, *map(redact, path)])}"
 
 
 def without_secrets_of(text: str, url: str) -> str:
