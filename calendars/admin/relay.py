@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Count
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from calendars.admin.applications import Refused
@@ -19,7 +19,7 @@ from calendars.admin.webhooks import EventFilter
 from calendars.models import AuditEntry, Connection, Relayed
 from calendars.relay import outbox, tasks
 from recallops.admin_base import FewRelated, HistoryAdmin, computed_once, post_action
-from recallops.admin_display import at, badge, coloured, table, to
+from recallops.admin_display import at, badge, coloured, to
 from recallops.logs import one_line
 
 State = Relayed.State
@@ -224,20 +224,16 @@ class RelayedAdmin(HistoryAdmin):
         if not rows:
             return "None yet."
         url = obj.application.url
-        listed = table(
-            ["at", "status", "took", "problem", "answer"],
-            [
-                [
-                    at(row.at),
-                    _status(row.status),
-                    f"{row.seconds:.2f} s",
-                    row.problem or "–",
-                    one_line(without_secrets_of(row.answer, url)) or "–",
-                ]
+        listed = format_html_join(
+            "",
+            '<li><time>{}</time> {} <span class="ro-soft">{:.2f} s</span> {}{}</li>',
+            (
+                (at(row.at), _status(row.status), row.seconds, row.problem, _answer(row.answer, url))
                 for row in rows[:MOST_TRIES]
-            ],
+            ),
         )
-        return format_html("{}<p>Older ones are not shown.</p>", listed) if len(rows) > MOST_TRIES else listed
+        more = "Older ones are not shown." if len(rows) > MOST_TRIES else ""
+        return format_html('<ol class="ro-acts">{}</ol>{}', listed, more)
 
 
 def why_held(relayed: Relayed) -> str:
@@ -256,6 +252,11 @@ def why_held(relayed: Relayed) -> str:
         workspace=calendar.relayed_from,
         since=at(calendar.relayed_since) or "the beginning",
     )
+
+
+def _answer(text: str, url: str) -> str | SafeString:
+    said = one_line(without_secrets_of(text, url))
+    return format_html('<br><span class="ro-soft ro-code">{}</span>', said) if said else ""
 
 
 def _status(status: int | None) -> SafeString:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from django import forms
@@ -14,7 +14,7 @@ from calendars.relay import hosts
 from calendars.webhooks.signatures import secret_problem
 from recallops import clock
 from recallops.admin_display import without_query
-from recallops.admin_widgets import SecretInput, UnseenInput
+from recallops.admin_widgets import SecretInput, TextInput, UnseenInput
 from recallops.encryption import fingerprint
 from recallops.redaction import HIDDEN, redact
 
@@ -46,6 +46,7 @@ class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Application
         fields = ["slug", "name", "headers", "timeout", "ladder", "at_once", "patience"]
+        widgets: ClassVar = {"ladder": TextInput}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

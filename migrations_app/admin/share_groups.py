@@ -207,12 +207,11 @@ class ShareGroupAdmin(HistoryAdmin):
         """Its calendars, and where each is."""
         items = self._items(obj)
         listed = table(
-            ["calendar", "item", "step", "status"],
+            ["calendar", "its item is at", "status"],
             [
                 [
                     to(item.connection.calendar) if item.connection else "–",
-                    to(item, "item"),
-                    item.get_step_display(),
+                    to(item, item.get_step_display()),
                     badge(item.get_status_display(), STATUS_COLOURS[item.status]),
                 ]
                 for item in items[:MOST_CALENDARS]

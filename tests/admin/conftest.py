@@ -37,7 +37,7 @@ def chief(db: None) -> Client:
 def driver(db: None) -> Client:
     """May look at and drive batches, nothing else."""
     client = Client()
-    rights = ("view_batch", "add_batch", "change_batch", "view_item", "view_finding", "change_finding")
+    rights = ("view_batch", "add_batch", "change_batch", "view_item", "view_finding", "change_finding", "view_sharegroup")
     client.force_login(make_staff("driver", permissions=tuple(f"migrations_app.{right}" for right in rights)))
     return client
 
