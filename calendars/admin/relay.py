@@ -226,9 +226,9 @@ class RelayedAdmin(HistoryAdmin):
         url = obj.application.url
         listed = format_html_join(
             "",
-            '<li><time>{}</time> {} <span class="ro-soft">{:.2f} s</span> {}{}</li>',
+            '<li><time>{}</time> {} <span class="ro-soft">{} s</span> {}{}</li>',
             (
-                (at(row.at), _status(row.status), row.seconds, row.problem, _answer(row.answer, url))
+                (at(row.at), _status(row.status), f"{row.seconds:.2f}", row.problem, _answer(row.answer, url))
                 for row in rows[:MOST_TRIES]
             ),
         )
