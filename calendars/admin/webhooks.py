@@ -31,6 +31,8 @@ GIVE = "Give the secret."
 SAME = "This workspace has this secret already (fingerprint {fingerprint})."
 OTHER_ENDPOINT = "This endpoint belongs to another workspace."
 AGAIN = "It will be looked at again within seconds."
+NOT_YET = "not yet: it waits to be looked at"
+NOT_PASSED_ON = "no: its workspace had no application when it was handled"
 MANY_AGAIN = "{count} will be looked at again within seconds."
 STEPS = (
     "In the vendor's dashboard of {region}, under “Webhooks”, add an endpoint with this address and choose the "
@@ -304,8 +306,9 @@ class DeliveryAdmin(HistoryAdmin):
     @computed_once
     def passed_on(self, obj: Delivery) -> str | SafeString:
         """What became of it on its way to the company's application."""
-        row = Relayed.objects.filter(delivery=obj.pk).first()
-        return to(row, row.get_state_display()) if row else "no: its workspace had no application when it was handled"
+        if row := Relayed.objects.filter(delivery=obj.pk).first():
+            return to(row, row.get_state_display())
+        return NOT_YET if obj.state == Delivery.State.RECEIVED else NOT_PASSED_ON
 
     @admin.display(description="body")
     @computed_once
