@@ -73,6 +73,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _link("Batches", "move_up", "migrations_app", "batch"),
                     _link("Items", "checklist", "migrations_app", "item"),
+                    _link("Share groups", "hub", "migrations_app", "sharegroup"),
                     _link("Findings", "report", "migrations_app", "finding"),
                     _link("Ledger", "fact_check", "calendars", "assignment"),
                 ],
@@ -120,6 +121,15 @@ UNFOLD: dict[str, Any] = {
                     _link("Secrets", "password", "calendars", "webhooksecret"),
                     _link("Deliveries", "inbox", "calendars", "delivery"),
                     _link("Refusals", "block", "calendars", "webhookrefusal"),
+                ],
+            },
+            {
+                "title": "Relay",
+                "collapsible": True,
+                "items": [
+                    _link("Applications", "cable", "calendars", "application"),
+                    _link("Applications' secrets", "enhanced_encryption", "calendars", "applicationsecret"),
+                    _link("Passed-on webhooks", "outbox", "calendars", "relayed"),
                 ],
             },
             {

@@ -15,7 +15,7 @@ else:
     from unfold.widgets import INPUT_CLASSES, TEXTAREA_CLASSES
     from unfold.widgets import UnfoldAdminSelectWidget as Select
 
-__all__ = ["JsonText", "SecretInput", "SecretText", "Select", "SelectMultiple", "TextInput"]
+__all__ = ["JsonText", "SecretInput", "SecretText", "Select", "SelectMultiple", "TextInput", "UnseenInput"]
 
 
 def _dress(attrs: dict[str, Any] | None, classes: list[str]) -> dict[str, Any]:
@@ -41,6 +41,17 @@ class SecretInput(forms.PasswordInput):
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__({"autocomplete": "off", **_dress(attrs, INPUT_CLASSES)}, render_value=False)
+
+
+class UnseenInput(TextInput):
+    """A line that may hold a secret, such as an address: seen while it is typed, and never sent back."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"autocomplete": "off", "spellcheck": "false", **(attrs or {})})
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        """Show nothing, whatever there is."""
+        return super().get_context(name, "", attrs)
 
 
 class SecretText(forms.Textarea):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calendars.admin import (
     api_tokens,
+    applications,
     customers,
     events,
     handovers,
@@ -11,12 +12,14 @@ from calendars.admin import (
     policies,
     records,
     regions,
+    relay,
     webhooks,
     workspaces,
 )
 
 __all__ = [
     "api_tokens",
+    "applications",
     "customers",
     "events",
     "handovers",
@@ -24,6 +27,7 @@ __all__ = [
     "policies",
     "records",
     "regions",
+    "relay",
     "webhooks",
     "workspaces",
 ]

@@ -60,6 +60,7 @@ class AssignmentAdmin(HistoryAdmin):
         "reason",
         "verdict_at",
         "both",
+        "exception",
         "over",
         "flipped_at",
         "due_at",

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from calendars.admin.base import AuditedAdmin
 from calendars.admin.workspaces import KEEP
-from calendars.models import AuditEntry, Delivery, WebhookEndpoint, WebhookRefusal, WebhookSecret
+from calendars.models import AuditEntry, Delivery, Relayed, WebhookEndpoint, WebhookRefusal, WebhookSecret
 from calendars.webhooks.advice import WHAT_TO_DO
 from calendars.webhooks.signatures import secret_problem
 from recallops import clock
@@ -31,6 +31,8 @@ GIVE = "Give the secret."
 SAME = "This workspace has this secret already (fingerprint {fingerprint})."
 OTHER_ENDPOINT = "This endpoint belongs to another workspace."
 AGAIN = "It will be looked at again within seconds."
+NOT_YET = "not yet: it waits to be looked at"
+NOT_PASSED_ON = "no: its workspace had no application when it was handled"
 MANY_AGAIN = "{count} will be looked at again within seconds."
 STEPS = (
     "In the vendor's dashboard of {region}, under “Webhooks”, add an endpoint with this address and choose the "
@@ -254,9 +256,10 @@ class DeliveryAdmin(HistoryAdmin):
         "region_text",
         "subject",
         "handled_at",
+        "passed_on",
         "body_text",
     ]
-    readonly_fields = ["region_text", "body_text"]
+    readonly_fields = ["region_text", "passed_on", "body_text"]
     change_form_outer_before_template = "recallops/delivery_again.html"
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -298,6 +301,14 @@ class DeliveryAdmin(HistoryAdmin):
             return obj.region
         note = f"The workspace is in {own}. Its signature is right, so it was let in; correct the address there."
         return format_html("{} {}", badge(obj.region, "warning"), note)
+
+    @admin.display(description="passed on")
+    @computed_once
+    def passed_on(self, obj: Delivery) -> str | SafeString:
+        """What became of it on its way to the company's application."""
+        if row := Relayed.objects.filter(delivery=obj.pk).first():
+            return to(row, row.get_state_display())
+        return NOT_YET if obj.state == Delivery.State.RECEIVED else NOT_PASSED_ON
 
     @admin.display(description="body")
     @computed_once

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from calendars import assignments, sync
 from calendars.admin.base import AuditedAdmin
 from calendars.leases import machine_now
-from calendars.models import ApiKey, Calendar, OAuthClient, RateBudget, Workspace
+from calendars.models import ApiKey, Application, Calendar, OAuthClient, RateBudget, Workspace
 from calendars.providers import connect, limits
 from recallops.admin_base import TabularInline, computed_once, post_action
 from recallops.admin_display import badge, moment, table, to
@@ -100,7 +100,17 @@ class WorkspaceAdmin(AuditedAdmin):
         (None, {"fields": ["slug", "name", "region", "family", "state", "keys"]}),
         (
             "Scheduling",
-            {"fields": ["scheduler", "always_on", "dedup_scheme", "bot_profile", "reserve_percent", "full_read_at"]},
+            {
+                "fields": [
+                    "scheduler",
+                    "application",
+                    "always_on",
+                    "dedup_scheme",
+                    "bot_profile",
+                    "reserve_percent",
+                    "full_read_at",
+                ]
+            },
         ),
         ("Numbers of the hand-over", {"fields": [*NUMBERS, "clock_offset", "sweep_due_at"]}),
     ]
@@ -113,9 +123,15 @@ class WorkspaceAdmin(AuditedAdmin):
             formfield.help_text = f"{formfield.help_text} Empty: a family of its own."
         return formfield
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Leave the URLs of applications sealed: the choices name them only."""
+        if db_field.name == "application":
+            kwargs["queryset"] = Application.objects.defer("url")
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def get_queryset(self, request: HttpRequest) -> Any:
-        """Read the region along."""
-        return super().get_queryset(request).select_related("region")
+        """Read the region and the application along."""
+        return super().get_queryset(request).select_related("region", "application").defer("application__url")
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
         """Budgets exist once the workspace does."""

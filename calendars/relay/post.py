@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from urllib.parse import parse_qsl
 
 import httpx
 from standardwebhooks.webhooks import hmac_data
@@ -22,12 +23,13 @@ from standardwebhooks.webhooks import hmac_data
 from calendars.models import Application
 from calendars.relay import hosts
 from calendars.storable import storable
-from recallops.redaction import redact
+from recallops.redaction import HIDDEN, redact
 
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 REGION, WORKSPACE = "recallops-region", "recallops-workspace"
 USER_AGENT = "RecallOps"
+SHORTEST_HIDDEN = 4  # characters of what the URL's query holds, which an answer may repeat
 SHOWN = 500  # characters of an answer
 READ = 4096  # bytes of an answer
 
@@ -131,6 +133,8 @@ def _sent(place: hosts.Place, headers: Mapping[str, str], body: bytes, *, second
         if 200 <= status < 300:  # it has it; what else it says does not matter
             return Outcome(status, time.monotonic() - begun)
         answer = _beginning(response, until=begun + seconds)
+        for part in (place.parts.query, *(value for _, value in parse_qsl(place.parts.query))):
+            answer = answer.replace(part, HIDDEN) if len(part) >= SHORTEST_HIDDEN else answer
     problem = REDIRECT if 300 <= status < 400 else REFUSED
     return Outcome(status, time.monotonic() - begun, problem.format(status=status), answer)
 

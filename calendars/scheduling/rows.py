@@ -205,13 +205,10 @@ def _external(
 
 def _removed(assignments: list[Assignment], occurrences: dict[int, list[Occurrence]]) -> dict[int, dict[int, int]]:
     """Return how many bots were taken from each assignment in each workspace since its calendars last went over."""
-    since = {
-        assignment.pk: max(
-            (one.calendar.relayed_since for one in occurrences[assignment.pk] if one.calendar.relayed_since),
-            default=None,
-        )
-        for assignment in assignments
-    }
+    since: dict[int, datetime | None] = {}
+    for assignment in assignments:
+        moments = [one.calendar.relayed_since for one in occurrences[assignment.pk]]
+        since[assignment.pk] = max((moment for moment in moments if moment is not None), default=None)
     taken: dict[int, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     intents = Intent.objects.filter(assignment__in=assignments, purpose=Intent.Purpose.REMOVE_BOT)
     for pk, workspace, bot_id, sent_at in intents.values_list("assignment", "workspace", "bot_id", "sent_at"):

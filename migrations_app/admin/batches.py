@@ -133,7 +133,7 @@ class BatchAdmin(HistoryAdmin):
             "numbers_form": NumbersForm(
                 initial={"soak": batch.soak, "canary_wait": batch.canary_wait, "drivers": batch.drivers}
             ),
-            "proposals": propose(batch) if "propose" in request.GET else None,
+            "proposals": propose(batch) if "propose" in request.GET and not batch.handover.external else None,
         }
         return TemplateResponse(request, "admin/migrations_app/batch/page.html", context)
 

@@ -70,20 +70,21 @@ class ItemAdmin(HistoryAdmin):
         "attempts",
         "source_connection",
         "in_target",
+        "group_link",
         "created_target",
         "canary",
         "open",
         "deleted_at",
         "findings_table",
     ]
-    readonly_fields = ["batch_link", "source_connection", "in_target", "findings_table"]
+    readonly_fields = ["batch_link", "source_connection", "in_target", "group_link", "findings_table"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Read what the columns need at once, secrets excepted."""
         return (
             super()
             .get_queryset(request)
-            .select_related("batch", "connection__calendar__customer", "target_connection")
+            .select_related("batch", "connection__calendar__customer", "target_connection", "group")
             .defer(*sealed("connection", "target_connection"))
         )
 
@@ -115,6 +116,11 @@ class ItemAdmin(HistoryAdmin):
     def in_target(self, obj: Item) -> str | SafeString:
         """The connection that it became."""
         return to(obj.target_connection, obj.target_connection.remote_id) if obj.target_connection else "not yet"
+
+    @admin.display(description="share group")
+    def group_link(self, obj: Item) -> str | SafeString:
+        """The calendars that it goes over with, where the company's application schedules."""
+        return to(obj.group)
 
     @admin.display(description="findings")
     @computed_once

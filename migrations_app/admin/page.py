@@ -17,10 +17,11 @@ from django.urls import reverse
 from calendars.admin.ledger import VERDICT_COLOURS
 from calendars.models import Assignment, AuditEntry, Customer, Verdict
 from migrations_app import control
+from migrations_app.admin import group_summary
 from migrations_app.admin.items import STATUS_COLOURS, items_url
 from migrations_app.coverage import assignments_of
 from migrations_app.itineraries import FORWARD, OF_THE_BATCH, OF_THE_ITEM, position
-from migrations_app.models import Batch, BatchStatus, CoverageReading, Finding, Item, ItemStatus, Severity
+from migrations_app.models import Batch, BatchStatus, CoverageReading, Finding, Item, ItemStatus, Severity, ShareGroup
 from recallops import clock
 from recallops.admin_display import list_url
 from recallops.workers import workers_alive
@@ -29,6 +30,7 @@ MOST_ROWS = 12
 MOST_FINDINGS = 20
 MOST_ACTS = 15
 MOST_NAMES = 12
+
 
 ONLY_LOOKING = "You may look at this batch but not change it: that needs the permission to change batches."
 NOT_STARTED = "Nothing is allowed yet. Press “Preflight” to let it look around; that writes nothing at the provider."
@@ -82,6 +84,8 @@ ACTS = {
     "batch.leave_failed": "left what failed in the source",
     "batch.numbers": "changed the numbers",
     "finding.waive": "waived a finding",
+    "share_group.cut": "cut a share group",
+    "share_group.fall_back": "let a share group fall back to the source",
 }
 STATE_WORDS = {"done": "done", "now": "now", "goal": "allowed", "ahead": "not allowed yet"}
 
@@ -105,10 +109,14 @@ def fetch(pk: int) -> Batch | None:
     )
     return (
         Batch.objects.filter(pk=pk)
-        .select_related("source__region", "target__region", "handover", "created_by", "delete_confirmed_by")
+        .select_related(
+            "source__region", "source__application", "target__region", "handover", "created_by", "delete_confirmed_by"
+        )
+        .defer("source__application__url")
         .annotate(
             customer_names=ArraySubquery(names[: MOST_NAMES + 1]),
             readings_json=ArraySubquery(readings),
+            **group_summary.columns(),
         )
         .first()
     )
@@ -129,6 +137,7 @@ def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
         "items": _items(batch, counts),
         "waits": _waits(batch),
         "coverage": _coverage(batch),
+        "groups": group_summary.summary(batch),
         "readings": _readings(batch),
         "findings": found[:MOST_FINDINGS],
         "more_findings": len(found) > MOST_FINDINGS,
@@ -391,6 +400,7 @@ def _acts(batch: Batch) -> Sequence[tuple[AuditEntry, str]]:
         for entry in AuditEntry.objects.filter(
             Q(subject_kind=Batch._meta.label_lower, subject_id=batch.pk)
             | Q(subject_kind=Finding._meta.label_lower, data__batch=batch.pk)
+            | Q(subject_kind=ShareGroup._meta.label_lower, data__batch=batch.slug)
         ).order_by("-pk")[:MOST_ACTS]
     ]
 

@@ -90,11 +90,10 @@ def run(item: Item) -> Outcome:
 
 def _fell_back(item: Item) -> bool:
     """Tell whether the company's application schedules this calendar in the source (again)."""
-    calendar = item.connection.calendar_id if item.connection else None
-    return (
-        item.batch.handover.external
-        and not Calendar.objects.filter(pk=calendar, relayed_from=item.batch.target_id).exists()
-    )
+    if item.connection is None or not item.batch.handover.external:
+        return False
+    theirs = Calendar.objects.filter(pk=item.connection.calendar_id)  # read anew: it may have fallen back just now
+    return not theirs.filter(relayed_from=item.batch.target_id).exists()
 
 
 def _soak_until(item: Item) -> datetime | None:

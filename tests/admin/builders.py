@@ -12,6 +12,8 @@ from django.contrib.auth.models import Permission, User
 from calendars.models import (
     ApiKey,
     ApiToken,
+    Application,
+    ApplicationSecret,
     Assignment,
     AuditEntry,
     Bot,
@@ -31,6 +33,8 @@ from calendars.models import (
     RecordingChoice,
     RecordingPolicy,
     Region,
+    RelayAttempt,
+    Relayed,
     Scope,
     Verdict,
     WebhookEndpoint,
@@ -40,7 +44,7 @@ from calendars.models import (
 )
 from migrations_app import control
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, CoverageReading, Finding, Item, ItemStatus, Severity
+from migrations_app.models import Batch, CoverageReading, Finding, Item, ItemStatus, Severity, ShareGroup
 from recallops import clock
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -248,6 +252,53 @@ def make_refusal(endpoint: WebhookEndpoint, *, days_ago: int = 0, **fields: Any)
     moment = clock.now() - timedelta(days=days_ago)
     defaults = {"cause": "unknown", "day": moment.date(), "first_at": moment, "last_at": moment}
     return WebhookRefusal.objects.create(endpoint=endpoint, **{**defaults, **fields})
+
+
+def make_application(slug: str = "", *, workspaces: tuple[Workspace, ...] = (), **fields: Any) -> Application:
+    slug = slug or f"application-{next(_number)}"
+    url = "https://hooks.example/recall/in?token=token-of-the-application"
+    application = Application.objects.create(slug=slug, **{"name": slug.capitalize(), "url": url, **fields})
+    for workspace in workspaces:
+        workspace.application = application
+        workspace.save(update_fields=["application"])
+    return application
+
+
+def make_application_secret(application: Application, secret: str = "", **fields: Any) -> ApplicationSecret:
+    secret = secret or "whsec_" + base64.b64encode(f"application secret no. {next(_number):010}".encode()).decode()
+    return ApplicationSecret.objects.create(application=application, secret=secret, **fields)
+
+
+def make_relayed(application: Application, delivery: Delivery, *, state: str = "waiting", **fields: Any) -> Relayed:
+    of_calendar = delivery.event.startswith("calendar.")
+    kind = "calendar:" if of_calendar else ""
+    defaults: dict[str, Any] = {
+        "lane": f"{delivery.workspace_id}:{kind}{delivery.subject}",
+        "of_calendar": of_calendar,
+        "due_at": clock.now(),
+    }
+    return Relayed.objects.create(application=application, delivery=delivery, state=state, **{**defaults, **fields})
+
+
+def make_try(relayed: Relayed, **fields: Any) -> RelayAttempt:
+    defaults: dict[str, Any] = {"at": clock.now(), "seconds": 0.25, "status": 500, "problem": "It answered 500."}
+    return RelayAttempt.objects.create(relayed=relayed, **{**defaults, **fields})
+
+
+def make_share_group(batch: Batch, *, items: tuple[Item, ...] = (), **fields: Any) -> ShareGroup:
+    name = items[0].title if items else f"person-{next(_number)}@acme.example"
+    group = ShareGroup.objects.create(batch=batch, **{"name": name, "calendars": len(items), **fields})
+    Item.objects.filter(pk__in=[item.pk for item in items]).update(group=group)
+    return group
+
+
+def make_external(batch: Batch) -> Application:
+    """Let the company's application schedule both workspaces of a batch."""
+    application = make_application(workspaces=(batch.source, batch.target))
+    Workspace.objects.filter(pk__in=[batch.source_id, batch.target_id]).update(scheduler="external")
+    batch.handover.external = True
+    batch.handover.save(update_fields=["external"])
+    return application
 
 
 def make_batch(

@@ -37,8 +37,11 @@ def chief(db: None) -> Client:
 def driver(db: None) -> Client:
     """May look at and drive batches, nothing else."""
     client = Client()
-    rights = ("view_batch", "add_batch", "change_batch", "view_item", "view_finding", "change_finding")
-    client.force_login(make_staff("driver", permissions=tuple(f"migrations_app.{right}" for right in rights)))
+    rights = [f"{act}_batch" for act in ("view", "add", "change")]
+    rights += ["view_item", "view_finding", "change_finding", "view_sharegroup"]
+    client.force_login(
+        make_staff("driver", permissions=tuple(f"migrations_app.{right}" for right in (*rights, "view_sharegroup")))
+    )
     return client
 
 
@@ -47,12 +50,14 @@ def looker(db: None) -> Client:
     """May look at everything and change nothing."""
     client = Client()
     rights = [
-        *(f"migrations_app.view_{name}" for name in ("batch", "item", "finding")),
+        *(f"migrations_app.view_{name}" for name in ("batch", "item", "finding", "sharegroup")),
         *(
             f"calendars.view_{name}"
             for name in (
                 "apikey",
                 "apitoken",
+                "application",
+                "applicationsecret",
                 "assignment",
                 "auditentry",
                 "bot",
@@ -65,6 +70,7 @@ def looker(db: None) -> Client:
                 "intent",
                 "oauthclient",
                 "region",
+                "relayed",
                 "workspace",
                 "delivery",
                 "webhookendpoint",

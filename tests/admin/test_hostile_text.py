@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
+from recallops import clock
 from recallops.admin_display import link
 from tests.admin import builders as make
 
@@ -90,6 +91,7 @@ def test_the_corpus_has_thirty_strings() -> None:
 @pytest.fixture
 def pages() -> list[str]:
     batch = make.make_batch(reason=HOSTILE[0])
+    make.make_external(batch)
     urls = [reverse("admin:migrations_app_batch_change", args=[batch.pk])]
     for text in HOSTILE:
         customer = make.make_customer(name=text)
@@ -108,6 +110,13 @@ def pages() -> list[str]:
             endpoint, body=text.encode(), event=text[:120], subject=text[:120], region=text[:40], reason=text
         )
         refusal = make.make_refusal(endpoint, detail=text)
+        application = make.make_application(name=text, last_problem=text, test_result=text)
+        passing = make.make_application_secret(application, label=text[:80])
+        relayed = make.make_relayed(application, delivery, problem=text, state="held")
+        make.make_try(relayed, problem=text, answer=text)
+        group = make.make_share_group(batch, items=(item,), reason=text)
+        make.make_assignment(batch.source, calendars=(calendar,), start=clock.now())
+        make.make_assignment(batch.source, calendars=(calendar,), exception=text)
         profile = make.make_profile(config={text: text, "nested": [{"chat": text}]})
         policy, own = make.make_policy(customer, bot_profile=profile), make.make_policy(calendar, which="external")
         event.occurrence.reason = text
@@ -119,6 +128,7 @@ def pages() -> list[str]:
             for row in (
                 *(connection, assignment, event, bot, item, finding),
                 *(endpoint, signing, delivery, refusal),
+                *(application, passing, relayed, group),
                 *(profile, policy, own, choice, of_series, customer, calendar),
             )
         ]
@@ -127,6 +137,8 @@ def pages() -> list[str]:
     return urls + [
         reverse(f"admin:{name}_changelist")
         for name in (
+            "calendars_application",
+            "calendars_applicationsecret",
             "calendars_assignment",
             "calendars_bot",
             "calendars_botprofile",
@@ -137,12 +149,14 @@ def pages() -> list[str]:
             "calendars_event",
             "calendars_recordingchoice",
             "calendars_recordingpolicy",
+            "calendars_relayed",
             "calendars_webhookendpoint",
             "calendars_webhookrefusal",
             "calendars_webhooksecret",
             "migrations_app_batch",
             "migrations_app_finding",
             "migrations_app_item",
+            "migrations_app_sharegroup",
         )
     ]
 

@@ -25,6 +25,8 @@ SECRETS = {
     "token in a webhook's address": "webhook-token-7788",
     "token in a bot's configuration": "realtime-token-3344",
     "webhook secret": "d2ViaG9vay1zZWNyZXQtb2YtdGhpcy13b3Jrc3BhY2U",
+    "secret of the application": "YXBwbGljYXRpb24tc2VjcmV0LW9mLWl0cy1vd24tMDE",
+    "token in the application's address": "relay-token-4451",
 }
 
 
@@ -55,6 +57,12 @@ def sealed() -> dict[str, Any]:
     signing = make.make_webhook_secret(batch.source, "whsec_" + SECRETS["webhook secret"], endpoint=endpoint)
     delivery, refusal = make.make_delivery(endpoint), make.make_refusal(endpoint)
     rows = [batch, batch.source, key, connection, connection.calendar, client, event, item, intent, assignment, bot]
+    token = SECRETS["token in the application's address"]
+    application = make.make_application(url=f"https://hooks.example/in?k={token}", workspaces=(batch.source,))
+    passing = make.make_application_secret(application, "whsec_" + SECRETS["secret of the application"])
+    relayed = make.make_relayed(application, delivery)
+    make.make_try(relayed, answer="There is nothing at /in?k=relay-token-4451 (relay-token-4451)")
+    rows += [application, passing, relayed, make.make_share_group(batch, items=(item,))]
     profile = make.make_profile(
         config={
             **config,
@@ -101,6 +109,15 @@ def test_a_rejected_form_does_not_send_the_secret_back(chief: Client) -> None:
     response = chief.post(url, {"workspace": "", "label": "", "new_secret": SECRETS["webhook secret"]})
     assert response.status_code == 200
     assert SECRETS["webhook secret"] not in response.content.decode()
+    url = reverse("admin:calendars_applicationsecret_add")
+    response = chief.post(url, {"application": "", "label": "", "new_secret": SECRETS["secret of the application"]})
+    assert response.status_code == 200
+    assert SECRETS["secret of the application"] not in response.content.decode()
+    token = SECRETS["token in the application's address"]
+    url = reverse("admin:calendars_application_add")
+    response = chief.post(url, {"slug": "", "new_url": f"https://hooks.example/in?k={token}"})
+    assert response.status_code == 200
+    assert token not in response.content.decode()
 
 
 def test_a_key_is_added_with_its_last_four_and_its_fingerprint(chief: Client) -> None:

@@ -14,6 +14,7 @@ from django_q.models import OrmQ, Schedule, Task
 from django_q.signing import SignedPackage
 
 from calendars.models import (
+    Application,
     Assignment,
     ConnectionStatus,
     Customer,
@@ -22,11 +23,13 @@ from calendars.models import (
     OAuthClient,
     Occurrence,
     Platform,
+    Relayed,
     Verdict,
     Workspace,
 )
+from migrations_app import cuts
 from migrations_app.itineraries import FORWARD, Step
-from migrations_app.models import Batch, BatchStatus, CoverageReading, ErrorKind, Item, ItemStatus, Severity
+from migrations_app.models import Batch, BatchStatus, CoverageReading, ErrorKind, Item, ItemStatus, Severity, ShareGroup
 from recallops import clock
 from tests.admin import builders as make
 
@@ -128,7 +131,8 @@ def _fill(batch: Batch, customer: Customer) -> None:
         make.make_event(connection, title=f"{verdict} {UNBROKEN}", **seen)
     event = make.make_event(connection, title=UNBROKEN, url=LONG_URL)
     _decide(event, customer)
-    _receive(source)
+    _receive(source, make.make_external(batch))
+    _group(batch)
     make.make_bot(source, meeting_url=LONG_URL)
     make.make_mapping(source, target)
     for severity in Severity.values:
@@ -154,12 +158,50 @@ def _decide(event: Event, customer: Customer) -> None:
     make.make_choice(event.occurrence, record=False, reason=SENTENCE[:200], made_by="dana")
 
 
-def _receive(workspace: Workspace) -> None:
-    """What came in by webhook, and what was refused."""
+def _receive(workspace: Workspace, application: Application) -> None:
+    """What came in by webhook, what was passed on, and what was refused."""
     endpoint = make.make_endpoint(workspace, label=UNBROKEN[:80])
     make.make_webhook_secret(workspace, endpoint=endpoint)
-    make.make_delivery(endpoint, body=SENTENCE.encode() * 20, reason=SENTENCE, subject=UNBROKEN[:120])
+    delivery = make.make_delivery(endpoint, body=SENTENCE.encode() * 20, reason=SENTENCE, subject=UNBROKEN[:120])
     make.make_refusal(endpoint, detail=SENTENCE)
+    Application.objects.filter(pk=application.pk).update(
+        name="The recorder of everybody's meetings",
+        failing_since=clock.now() - timedelta(hours=2),
+        last_problem=SENTENCE,
+        tested_at=clock.now(),
+        test_result=SENTENCE,
+    )
+    for enabled in (True, False):
+        make.make_application_secret(application, label=UNBROKEN[:80], enabled=enabled)
+    relayed = make.make_relayed(application, delivery, state=Relayed.State.DEAD, problem=SENTENCE)
+    for status in (500, None, 301):
+        make.make_try(relayed, status=status, problem=SENTENCE, answer=f"<h1>{UNBROKEN}</h1>" * 2)
+    for state in Relayed.State:
+        event = make.make_delivery(endpoint, event="calendar.sync_events", subject=f"{state}-{UNBROKEN[:60]}")
+        make.make_relayed(application, event, state=state, problem=SENTENCE if state != "delivered" else "")
+
+
+def _group(batch: Batch) -> None:
+    """Share groups of every state, the first with meetings in its way and exceptions."""
+    items = tuple(batch.items.filter(kind=Item.Kind.CONNECTION)[:3])
+    for state in ShareGroup.State:
+        make.make_share_group(
+            batch,
+            items=items if state == "waiting" else (),
+            name=f"somebody-with-a-very-long-name@{UNBROKEN[:60]}.example",
+            calendars=3,
+            meetings=41,
+            state=state,
+            reason=SENTENCE,
+            planned_at=clock.now() + timedelta(hours=2),
+            cut_at=clock.now() if state != "waiting" else None,
+        )
+    calendars = tuple(item.connection.calendar for item in items if item.connection)
+    stays = make.make_calendar(family=batch.source.family, email=f"stays@{UNBROKEN[:60]}.example")
+    make.make_assignment(batch.source, calendars=calendars, start=clock.now())
+    make.make_assignment(batch.source, calendars=(*calendars, stays))
+    meeting = make.make_assignment(batch.source, calendars=calendars)
+    cuts.accept(meeting, batch, actor=batch.created_by, reason=SENTENCE)
 
 
 def _write(assignment: Assignment, workspace: Workspace, calendar: Any) -> None:
@@ -179,7 +221,9 @@ def pages(staff: str) -> list[tuple[str, str]]:
         found.append((f"{kind} list", reverse(f"admin:{kind}_changelist")))
         if options.has_add_permission(request):
             found.append((f"{kind} add", reverse(f"admin:{kind}_add")))
-        rows = list(options.get_queryset(request).order_by("pk")[: None if model is Batch else 1])
+        rows = list(
+            options.get_queryset(request).order_by("pk")[: None if model in (Batch, Relayed, ShareGroup) else 1]
+        )
         assert rows, f"there is no row of {model.__name__} to look at"
         found += [(f"{kind} {row}", reverse(f"admin:{kind}_change", args=[row.pk])) for row in rows]
         if options.has_delete_permission(request, rows[0]):

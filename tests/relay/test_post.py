@@ -130,13 +130,18 @@ def test_a_redirect_is_not_followed(serve: Serve, status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 429, 500, 503])
 def test_any_other_answer_is_no_delivery_and_its_beginning_is_kept(serve: Serve, status: int) -> None:
-    said = b"<script>alert(1)</script>\x00 whsec_" + b"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB" + b" x" * 5000
+    said = (
+        b"<script>alert(1)</script>\x00 /in?token=secret-of-the-url whsec_"
+        + b"QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"
+        + b" x" * 5000
+    )
     outcome = post(application(serve(answer(status, said)).url), [APPLICATIONS_SECRET], PARCEL, now=NOW)
     assert (outcome.delivered, outcome.status, outcome.problem) == (False, status, f"It answered {status}.")
     assert outcome.answer.startswith("<script>")
     assert len(outcome.answer) <= 500
     assert "\x00" not in outcome.answer
     assert "QUFBQUFB" not in outcome.answer
+    assert "secret-of-the-url" not in outcome.answer
 
 
 def test_an_answer_after_the_time_out_is_no_delivery(serve: Serve) -> None:
