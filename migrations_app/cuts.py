@@ -27,6 +27,7 @@ from calendars.models import (
     AuditEntry,
     Calendar,
     Connection,
+    ConnectionStatus,
     Intent,
     Occurrence,
     Relayed,
@@ -315,6 +316,9 @@ def _watch(batch: Batch, group: ShareGroup, application: Application) -> None:
     """Look how far the application has come, and whether it does what it must not."""
     numbers = inventory.numbers(batch)
     calendars = Calendar.objects.filter(connections__items__group=group).distinct()
+    # whose calendar somebody deleted in the target: its step puts it right
+    lost = Item.objects.filter(group=group, target_connection__status=ConnectionStatus.DELETED)
+    lost.filter(status__in=ItemStatus.active()).update(due_at=None)
     if why := _misbehaves(batch, group, calendars, application, numbers):
         _fall_back(batch, group, why)
         return
@@ -323,9 +327,14 @@ def _watch(batch: Batch, group: ShareGroup, application: Application) -> None:
     connections = list(Connection.objects.filter(items_as_target__group=group))
     held = _waiting(batch.target_id, connections).filter(delivery__received_at__lte=group.cut_at)
     until = _reached_it(batch, connections, group.cut_at) + application.patience
+    before = numbers.near + (application.measured_delay or application.patience)
     open_rows = _open_rows(batch, calendars, numbers)
     lacking = [one for one in open_rows if not _in_target(one, numbers)]
-    if undelivered := held.count():
+    undelivered = held.count()
+    if undelivered and in_the_way(meetings_of(calendars.values_list("pk", flat=True)), at=clock.now(), before=before):
+        _take_back(batch, group, connections)
+        return
+    if undelivered:
         reason = DELIVERING.format(count=undelivered, application=application)
     elif not open_rows:
         _settled(group, calendars, application)
@@ -338,6 +347,29 @@ def _watch(batch: Batch, group: ShareGroup, application: Application) -> None:
             return
         reason = SCHEDULING.format(lacking=len(lacking), meetings=group.meetings, application=application, until=until)
     ShareGroup.objects.filter(pk=group.pk).update(lacking=len(lacking), reason=reason[:600])
+
+
+def _take_back(batch: Batch, group: ShareGroup, connections: Iterable[Connection]) -> None:
+    """Give the source back the calendars of which the application has got nothing since the cut, to be cut again later.
+
+    Their meetings come near: what reached it only now would be scheduled beside the source's bots.
+    """
+    now = clock.now()
+    with outbox.quiet([batch.source.family]):
+        lanes = {outbox.lane_of_calendar(batch.target_id, one.remote_id): one for one in connections}
+        reached = Relayed.objects.filter(lane__in=lanes, delivered_at__gte=group.cut_at).values_list("lane", flat=True)
+        back = [one for lane, one in lanes.items() if lane not in set(reached)]
+        if not back:
+            return
+        outbox.route(Calendar.objects.filter(connections__in=back), batch.source_id, at=now)
+        Item.objects.filter(target_connection__in=back, batch=batch).update(group=None, due_at=None)
+        if not Item.objects.filter(group=group).exists():
+            ShareGroup.objects.filter(pk=group.pk, state=State.CUT).delete()
+        AuditEntry.objects.record(
+            actor=None, action="share_group.take_back", subject=group, batch=batch.slug, calendars=len(back)
+        )
+        transaction.on_commit(relay.pump)
+    _wake(Calendar.objects.filter(connections__in=back))
 
 
 def _open_rows(batch: Batch, calendars: QuerySet[Calendar], numbers: Numbers) -> list[Loaded]:
