@@ -14,7 +14,7 @@ from django.db.models.functions import JSONObject
 from calendars.admin.base import sealed
 from calendars.models import Assignment, AuditEntry, Calendar, Occurrence, Relayed
 from calendars.relay import outbox
-from migrations_app import cuts, inventory
+from migrations_app import cut_watch, inventory
 from migrations_app.models import Batch, Item, ShareGroup
 from migrations_app.share_groups import Common, in_the_way
 from recallops import clock
@@ -86,7 +86,7 @@ def obstacles(group: ShareGroup, members: Collection[int]) -> list[InTheWay]:
     application = batch.source.application
     if application is None or not may_change_exceptions(group) or not members:
         return []
-    meetings = cuts.meetings_of(members)
+    meetings = cut_watch.meetings_of(members)
     before = inventory.numbers(batch).near + (application.measured_delay or application.patience)
     near = {one.meeting for one in in_the_way(meetings, at=clock.now(), before=before)}
     outside = _outside(batch, members, meetings)

@@ -19,7 +19,7 @@ from calendars.models import (
     Relayed,
     Sweep,
 )
-from migrations_app import cuts
+from migrations_app import cut_watch, cuts
 from migrations_app.itineraries import Step
 from migrations_app.models import Finding, ShareGroup
 from migrations_app.share_groups import in_the_way
@@ -175,7 +175,9 @@ def test_a_group_waits_for_a_quiet_moment_or_until_staff_accept_what_is_in_the_w
     stand.run_for(timedelta(minutes=20))
     application = Application.objects.get()
     now, before = stand.time.at, timedelta(minutes=30) + application.patience
-    for common in in_the_way(cuts.meetings_of(Calendar.objects.values_list("pk", flat=True)), at=now, before=before):
+    for common in in_the_way(
+        cut_watch.meetings_of(Calendar.objects.values_list("pk", flat=True)), at=now, before=before
+    ):
         cuts.accept(Assignment.objects.get(pk=common.meeting), stand.batch, actor=None, reason="may be doubled")
     stand.run(until=lambda: ShareGroup.objects.filter(state="settled").exists(), longest=timedelta(hours=2))
     assert AuditEntry.objects.filter(action="share_group.accept").exists()
