@@ -12,7 +12,7 @@ from django.test import Client
 
 from calendars.models import IdMapping, Workspace
 from tests.admin import builders as make
-from tests.api.conftest import client_of
+from tests.api.conftest import client_of, wait_for_others
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,6 +28,7 @@ def poll() -> Any:
     app = client_of(make.make_token()[1])
 
     def ask(after: str = "", limit: int = 100) -> tuple[list[str], str, bool]:
+        wait_for_others()
         answer = app.get(f"/api/v1/ids/changes/?limit={limit}" + (f"&after={after}" if after else "")).json()
         return [row["source"]["id"] for row in answer["results"]], answer["after"], answer["more"]
 

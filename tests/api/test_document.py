@@ -11,6 +11,7 @@ from django.test import Client
 
 from calendars.models import IdMapping
 from tests.admin import builders as make
+from tests.api.conftest import wait_for_others
 from tests.api.test_ownership import make_meeting
 from tests.conftest import ROOT
 
@@ -42,9 +43,11 @@ def test_the_client_of_the_document_follows_a_move(recallops: Any) -> None:
     assert recallops.owner("e-old") == meeting.us.slug
     with pytest.raises(LookupError, match="No event with this id is known"):
         recallops.owner("nothing")
+    wait_for_others()
     ((rows, after),) = recallops.changes()
     assert [row["source"]["id"] for row in rows] == ["old", "e-old"]
     IdMapping.objects.filter(pk=first.pk).update(superseded=True)
+    wait_for_others()
     ((rows, after),) = recallops.changes(after)
     assert [(row["source"]["id"], row["superseded"]) for row in rows] == [("old", True)]
     assert [rows for rows, _ in recallops.changes(after)] == [[]]

@@ -50,6 +50,7 @@ def make_rows(staff: str, password: str) -> None:
     target = make.make_workspace("eu", region=make.make_region("eu-central-1"))
     Workspace.objects.filter(pk=source.pk).update(trouble=SENTENCE)
     make.make_key(source, test_result=SENTENCE, tested_at=clock.now())
+    make.make_token(label=UNBROKEN[:80])
     OAuthClient.objects.create(
         platform=Platform.GOOGLE, client_id=f"{UNBROKEN}.apps.example", client_secret="an-oauth-secret"
     )
