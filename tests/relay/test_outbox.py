@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django_q.models import OrmQ
 
 from calendars import sync
 from calendars import tasks as calendar_tasks
@@ -31,8 +32,11 @@ from calendars.relay import outbox, post, tasks
 from calendars.relay.post import Outcome
 from recallops import clock
 from recallops.sandbox import webhooks
+from tests.relay.test_post import Serve, answer, serve
 from tests.relaying import APPLICATIONS_SECRET, URL
 from tests.standing import SECRET
+
+__all__ = ["serve"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -339,3 +343,20 @@ def test_a_webhook_that_comes_in_goes_out_signed_anew_with_its_bytes_and_its_id(
     assert (request.read(), request.headers["webhook-id"]) == (body, "msg_x")
     assert request.headers["webhook-signature"] == webhooks.sign(APPLICATIONS_SECRET + "==", "msg_x", stamp, body)
     assert company.states() == ["delivered"]
+
+
+def test_a_driver_of_the_queue_passes_them_on_over_the_network(company: Company, serve: Serve, settings: Any) -> None:
+    settings.DRIVER_SECONDS, settings.DRIVER_THREADS = 20.0, 1
+    receiver = serve(answer(200))
+    Application.objects.update(url=receiver.url)
+    for number in range(12):
+        company.comes(company.us, subject=f"calendar-{number % 3}")
+    assert tasks.pump() == 1
+    slot = OrmQ.objects.get().task["args"]
+    tasks.drive(*slot)
+    assert company.states() == ["delivered"] * 12
+    for lane in range(3):
+        came = [int(headers["webhook-id"][4:]) for _, headers, _ in receiver.got]
+        mine = [number for number in came if (number - 1) % 3 == lane]
+        assert mine == sorted(mine)
+        assert len(mine) == 4
