@@ -16,11 +16,11 @@ from django.urls import reverse
 
 from calendars.admin.ledger import VERDICT_COLOURS
 from calendars.models import Assignment, AuditEntry, Customer, Verdict
-from migrations_app import control
+from migrations_app import control, undo
 from migrations_app.admin import group_summary
 from migrations_app.admin.items import STATUS_COLOURS, items_url
 from migrations_app.coverage import assignments_of
-from migrations_app.itineraries import FORWARD, OF_THE_BATCH, OF_THE_ITEM, position
+from migrations_app.itineraries import OF_THE_BATCH, OF_THE_ITEM, position
 from migrations_app.models import Batch, BatchStatus, CoverageReading, Finding, Item, ItemStatus, Severity, ShareGroup
 from recallops import clock
 from recallops.admin_display import list_url
@@ -78,10 +78,11 @@ ACTS = {
     "batch.create": "made the batch",
     "batch.goal": "allowed a step",
     "batch.cut_line": "set the cut line",
+    "batch.go_back": "sent it back",
     "batch.pause": "paused",
     "batch.resume": "resumed",
     "batch.retry_failed": "pressed “retry failed”",
-    "batch.leave_failed": "left what failed in the source",
+    "batch.leave_failed": "left what failed where it is",
     "batch.numbers": "changed the numbers",
     "finding.waive": "waived a finding",
     "share_group.cut": "cut a share group",
@@ -139,6 +140,7 @@ def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
         "coverage": _coverage(batch),
         "groups": group_summary.summary(batch),
         "readings": _readings(batch),
+        "undo": undo.of(batch),
         "findings": found[:MOST_FINDINGS],
         "more_findings": len(found) > MOST_FINDINGS,
         "findings_url": list_url(Finding, batch__id__exact=batch.pk, state="open"),
@@ -157,10 +159,11 @@ def digest(shown: dict[str, Any]) -> str:
     plain = {
         name: value
         for name, value in shown.items()
-        if name not in {"batch", "findings", "acts", "track", "items", "coverage", "waits"}
+        if name not in {"batch", "findings", "acts", "track", "items", "coverage", "waits", "undo"}
     }
     batch: Batch = shown["batch"]
     plain["batch"] = [batch.status, batch.step, batch.reason, batch.changed_at, batch.started_at, batch.closed_at]
+    plain["undo"] = asdict(shown["undo"])
     plain["track"] = [asdict(stop) for stop in shown["track"]]
     plain["items"] = [shown["items"]["matrix"], shown["items"]["total"]]
     plain["coverage"] = [asdict(one) for one in shown["coverage"]["tallies"]]
@@ -173,7 +176,7 @@ def digest(shown: dict[str, Any]) -> str:
 def controls_digest(batch: Batch) -> str:
     """Return a short text that changes when a person changed what the forms of the page show."""
     order = batch.handover
-    shown = [batch.goal, order.paused, order.cut_line, batch.delete_confirmed_at, batch.closed_at]
+    shown = [batch.goal, order.paused, order.backwards, order.cut_line, batch.delete_confirmed_at, batch.closed_at]
     shown += [batch.soak, batch.canary_wait, batch.drivers]
     return hashlib.sha256(json.dumps(shown, default=str).encode()).hexdigest()[:16]
 
@@ -218,7 +221,7 @@ def _track(batch: Batch, counts: _Counts, *, may_change: bool) -> list[Stop]:
                 n
                 for (_, step, status), n in moved.items()
                 if status != ItemStatus.NOT_MOVABLE
-                and (status == ItemStatus.DONE or position(step) > position(button.step))
+                and (status in (ItemStatus.DONE, ItemStatus.BACK) or position(step) > position(button.step))
             )
         stops.append(
             Stop(
@@ -283,7 +286,7 @@ def _items(batch: Batch, counts: _Counts) -> dict[str, Any]:
                 for status in statuses
             ],
         )
-        for step in FORWARD
+        for step in batch.steps
         if any(moved.get((step, status)) for status in statuses)
     ]
     checklist = sum(n for key, n in counts.items() if key[0] == Item.Kind.CHECKLIST)
