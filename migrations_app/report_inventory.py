@@ -15,9 +15,9 @@ from migrations_app.models import Batch, Item, ItemStatus
 from migrations_app.report_format import CHUNK, PAGE_ROWS, iso, listing, said
 
 ADDS_UP = (
-    "{exported} exported = {moved} moved + {back} in the source again + {waiting} waiting + "
-    "{not_movable} not movable + {failed} failed."
+    "{exported} exported = {moved} moved{again} + {waiting} waiting + {not_movable} not movable + {failed} failed."
 )
+AGAIN = " + {back} in the source again"
 UNACCOUNTED = "It does not add up: {count} of {exported} exported calendar(s) are unaccounted for: {names}."
 ENDED = (ItemStatus.DONE, ItemStatus.BACK)
 NOT_EXPORTED = "Nothing has been exported yet."
@@ -141,7 +141,8 @@ def _label(status: str) -> str:
 def _conservation(exported: int, sums: dict[str, int], unaccounted: list[dict[str, str]]) -> str:
     if not exported:
         return NOT_EXPORTED
-    words = ADDS_UP.format(exported=exported, **sums)
+    again = AGAIN.format(**sums) if sums["back"] else ""
+    words = ADDS_UP.format(exported=exported, again=again, **sums)
     if exported == sum(sums.values()):
         return words
     names = ", ".join(row["calendar"] or row["id"] for row in unaccounted[:10])
@@ -162,7 +163,9 @@ def _without_item(batch: Batch) -> Iterator[dict[str, str]]:
     if customers:
         known = known.filter(calendar__customer__in=customers)
     named = Item.objects.filter(kind=Item.Kind.CONNECTION, batch__source=batch.source_id).values("source_id")
-    for one in known.exclude(remote_id__in=named).filter(items=None).select_related("calendar").order_by("pk").iterator(CHUNK):
+    for one in (
+        known.exclude(remote_id__in=named).filter(items=None).select_related("calendar").order_by("pk").iterator(CHUNK)
+    ):
         made = [change["created_at"] for change in one.status_changes if change.get("created_at")]
         if made and read_at and min(datetime.fromisoformat(text) for text in made) > read_at:
             continue  # it was connected after the export

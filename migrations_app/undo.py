@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, Min, Q
 
 from calendars.models import ConnectionStatus
-from migrations_app import coverage
 from migrations_app.itineraries import Step, allows
-from migrations_app.models import Batch, Item
+from migrations_app.models import Batch
 from recallops import clock
 
 CANCEL, REVERSE = "Cancel", "Reverse"
@@ -33,6 +33,7 @@ SINCE_DELETED = (
     "Going back is possible until the batch is closed, but no longer without loss: ids of the source are gone."
 )
 UNDER_WAY = "This batch goes back."
+WENT_BACK = "This batch went back: it is closed."
 CLOSED = (
     "There is no way back in this batch: it is closed, and its credentials are wiped. Make one in the other direction."
 )
@@ -79,15 +80,16 @@ def undo(facts: Facts, *, now: datetime) -> Undo:
     confirm = allows(facts.goal, Step.RECREATE)
     name = REVERSE if facts.handed or facts.deleted else CANCEL
     if facts.closed or facts.goes_back:
-        return Undo(name, CLOSED if facts.closed else UNDER_WAY, (), (), possible=False, needs_confirmation=confirm)
-    said = [
+        said = (WENT_BACK if facts.goes_back else CLOSED) if facts.closed else UNDER_WAY
+        return Undo(name, said, (), (), possible=False, needs_confirmation=confirm)
+    deeds = [
         (MAKES_AGAIN, facts.deleted),
         (TOKENLESS, facts.lost),
         (OFF, facts.off),
         (HANDS_BACK, facts.handed),
         (DELETES, facts.made),
     ]
-    does = tuple(sentence.format(**asdict(facts)) for sentence, count in said if count)
+    does = tuple(sentence.format(**asdict(facts)) for sentence, count in deeds if count)
     left = tuple((step.label, words) for step, words in TAKES_AWAY.items() if allows(step, facts.step))
     return Undo(name, _until(facts, now), does or (NOTHING_MADE,), left, possible=True, needs_confirmation=confirm)
 
@@ -102,26 +104,33 @@ def _until(facts: Facts, now: datetime) -> str:
     return UNTIL_NOW
 
 
-def of(batch: Batch) -> Undo:
-    """Return what to tell of a batch, in two queries."""
+def item_counts() -> dict[str, Count]:
+    """Return what is to be counted of a batch's items, as aggregates, so that a page counts it with everything else."""
     gone = Q(connection__status=ConnectionStatus.DELETED)
     there = Q(target_connection__isnull=False) & ~Q(target_connection__status=ConnectionStatus.DELETED)
     here = Q(connection__status=ConnectionStatus.CONNECTED)
-    items = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION).aggregate(
-        made=Count("pk", filter=there & Q(created_target=True)),
-        deleted=Count("pk", filter=gone & there),
-        lost=Count("pk", filter=gone & there & Q(connection__has_token=False)),
-        off=Count("pk", filter=there & ~gone & ~here),
-    )
-    rows = coverage.assignments_of(batch).filter(owner=batch.target_id, over=False).exclude(flipped_at=None)
-    meetings = rows.aggregate(handed=Count("pk", distinct=True), first=Min("flipped_at"))
+    return {
+        "made": Count("pk", filter=there & Q(created_target=True)),
+        "deleted": Count("pk", filter=gone & there),
+        "lost": Count("pk", filter=gone & there & Q(connection__has_token=False)),
+        "off": Count("pk", filter=there & ~gone & ~here),
+    }
+
+
+def meeting_counts(batch: Batch) -> dict[str, Any]:
+    """Return what is to be counted of a batch's assignments, as aggregates."""
+    handed = Q(owner=batch.target_id, over=False, flipped_at__isnull=False)
+    return {"handed": Count("pk", filter=handed), "flipped": Min("flipped_at", filter=handed)}
+
+
+def of(batch: Batch, *, flipped: datetime | None, **counts: int) -> Undo:
+    """Return what to tell of a batch with these counts. `flipped`: when the first meeting went over."""
     facts = Facts(
         goal=batch.goal,
         step=batch.step,
         closed=batch.closed_at is not None,
         goes_back=batch.goes_back,
-        handed=meetings["handed"],
-        soaked=meetings["first"] + batch.soak if meetings["first"] else None,
-        **items,
+        soaked=flipped + batch.soak if flipped else None,
+        **counts,
     )
     return undo(facts, now=clock.now())

@@ -21,7 +21,7 @@ MOST_WAITS = 6
 CLOSED = "Closed: all {moved} calendar(s) are moved."
 BACK = "Closed: all {back} calendar(s) are in the source again."
 REACHED = "“{goal}” is done for all {total} calendar(s). The next step waits for its press."
-PEOPLE = "{head} {count} calendar(s) stay where they are until a person has done something; the report names each."
+PEOPLE = "{head} {count} calendar(s) stay in {where} until a person has done something; the report names each."
 FAILED = "{head} {count} calendar(s) failed, the first: {first} Solve it, then run again with --retry-failed."
 BLOCKED = "Stopped: {sentence} {remedy} Solve it and run again with --retry-failed, or waive it on the batch's page."
 STOPPED = "Stopped: {reason} Solve it, then run again with --retry-failed."
@@ -120,7 +120,7 @@ def ending(seen: Look) -> Ending | None:
         return Ending(Code.STOPPED, STOPPED.format(reason=batch.reason))
     if batch.closed_at is None and (not batch.goal or batch.reached != batch.goal):
         return None
-    moved = seen.having(ItemStatus.DONE)
+    moved, where = seen.having(ItemStatus.DONE), "the target" if batch.goes_back else "the source"
     if batch.closed_at and batch.goes_back:
         back = seen.having(ItemStatus.BACK)
         head = f"Closed: {back} of {seen.total} calendar(s) are in the source again."
@@ -133,7 +133,7 @@ def ending(seen: Look) -> Ending | None:
     if failed := seen.having(ItemStatus.FAILED):
         return Ending(Code.FAILED, FAILED.format(head=head, count=failed, first=seen.failure))
     if people := seen.having(ItemStatus.USER, ItemStatus.NOT_MOVABLE):
-        return Ending(Code.PEOPLE, PEOPLE.format(head=head, count=people))
+        return Ending(Code.PEOPLE, PEOPLE.format(head=head, count=people, where=where))
     return Ending(Code.FINE, fine)
 
 

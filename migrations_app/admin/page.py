@@ -125,7 +125,9 @@ def fetch(pk: int) -> Batch | None:
 
 def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
     """Return all that changes while a batch runs: the live part of its page."""
-    counts = _item_counts(batch)
+    rows = _item_counts(batch)
+    counts: _Counts = {(row["kind"], row["step"], row["status"]): row["count"] for row in rows}
+    verdicts = _verdict_counts(batch)
     found = _findings(batch)
     return {
         "batch": batch,
@@ -137,10 +139,10 @@ def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
         "refusals": _refusals(track),
         "items": _items(batch, counts),
         "waits": _waits(batch),
-        "coverage": _coverage(batch),
+        "coverage": _coverage(batch, verdicts),
         "groups": group_summary.summary(batch),
         "readings": _readings(batch),
-        "undo": undo.of(batch),
+        "undo": _undo(batch, rows, verdicts),
         "findings": found[:MOST_FINDINGS],
         "more_findings": len(found) > MOST_FINDINGS,
         "findings_url": list_url(Finding, batch__id__exact=batch.pk, state="open"),
@@ -186,9 +188,21 @@ def controls_digest(batch: Batch) -> str:
 _Counts = dict[tuple[str, str, str], int]
 
 
-def _item_counts(batch: Batch) -> _Counts:
-    rows = Item.objects.filter(batch=batch).order_by().values_list("kind", "step", "status").annotate(count=Count("pk"))
-    return {(kind, step, status): count for kind, step, status, count in rows}
+def _item_counts(batch: Batch) -> list[dict[str, Any]]:
+    items: Any = Item.objects.filter(batch=batch).order_by().values("kind", "step", "status")
+    return list(items.annotate(count=Count("pk"), **undo.item_counts()))
+
+
+def _verdict_counts(batch: Batch) -> list[dict[str, Any]]:
+    rows: Any = assignments_of(batch).order_by().values("verdict")
+    return list(rows.annotate(count=Count("pk"), **undo.meeting_counts(batch)))
+
+
+def _undo(batch: Batch, items: list[dict[str, Any]], meetings: list[dict[str, Any]]) -> undo.Undo:
+    """What staff read about going back, from the counts that the page has anyway."""
+    counts = {name: sum(row[name] for row in items) for name in undo.item_counts()}
+    flipped = min((row["flipped"] for row in meetings if row["flipped"]), default=None)
+    return undo.of(batch, flipped=flipped, handed=sum(row["handed"] for row in meetings), **counts)
 
 
 def _notes(batch: Batch) -> list[Tally]:
@@ -338,9 +352,9 @@ def _waits(batch: Batch) -> list[Wait]:
     return sorted(rows, key=lambda row: (-row.count, row.what, row.reason))
 
 
-def _coverage(batch: Batch) -> dict[str, Any]:
+def _coverage(batch: Batch, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The ledger's verdicts, counted from the rows."""
-    counted: dict[str, int] = dict(assignments_of(batch).order_by().values_list("verdict").annotate(Count("pk")))
+    counted: dict[str, int] = {row["verdict"]: row["count"] for row in rows}
     tallies = [
         Tally(
             verdict.label,
