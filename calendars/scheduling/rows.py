@@ -29,7 +29,7 @@ from calendars.models import (
     Workspace,
 )
 from calendars.providers.recall_endpoints import ADD_BOT, LIST_EVENTS, REMOVE_BOT
-from calendars.scheduling.ownership import Order, common_order, present, wish
+from calendars.scheduling.ownership import Copy, Order, cancelled, common_order, present, wish
 from calendars.scheduling.values import BotEntry, External, Member, Numbers, OpenIntent, Purpose, Row, Side
 from recallops import clock
 
@@ -149,7 +149,9 @@ def _loaded(
         other = order.target if own == order.source else order.source
     mine = [(occurrence, event) for occurrence in occurrences for event in events[occurrence.pk]]
     wanted = frozenset(
-        occurrence.pk for occurrence in occurrences if occurrence.wanted and not _cancelled(events[occurrence.pk], own)
+        occurrence.pk
+        for occurrence in occurrences
+        if occurrence.wanted and not cancelled(_copies(events[occurrence.pk]), own)
     )
     sides = {
         workspace: Side(
@@ -218,11 +220,9 @@ def _removed(assignments: list[Assignment], occurrences: dict[int, list[Occurren
     return {pk: {workspace: len(bots) for workspace, bots in by.items()} for pk, by in taken.items()}
 
 
-def _cancelled(events: list[Event], owner: int) -> bool:
-    """Tell whether a meeting is cancelled, by the owner's view; by whoever shows it when the owner does not."""
-    connected = [event for event in events if event.connection.status == ConnectionStatus.CONNECTED]
-    views = [event for event in connected if event.workspace_id == owner] or connected or events
-    return bool(views) and all(event.is_deleted for event in views)
+def _copies(events: list[Event]) -> list[Copy]:
+    connected = ConnectionStatus.CONNECTED
+    return [Copy(event.workspace_id, event.connection.status == connected, event.is_deleted) for event in events]
 
 
 def _member(occurrence: Occurrence, event: Event, bots: dict[tuple[int, str], tuple[str, bool, bool]]) -> Member:
