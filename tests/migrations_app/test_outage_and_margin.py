@@ -1,8 +1,8 @@
 """A meeting is doubled only when nothing could run for longer than the margin, between the two writes of its hand-over.
 
 The table of docs/handover.md, twice: explored in the model, whatever the moment of the outage; and with the engine, at
-the worst moment there is: the meeting's turn comes at the edge of freeze and margin, and the outage begins when its bot
-was added in the target.
+the worst moment there is: the meeting's turn comes at the edge of freeze and margin, the outage begins when its bot was
+added in the target, and the provider carries nothing out that comes less than ten minutes before a start.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from functools import cache
 import httpx
 import pytest
 
-from calendars.models import Assignment, Verdict
 from calendars.providers.connect import use_transport
 from calendars.scheduling.rows import numbers_for
 from calendars.scheduling.values import Numbers
@@ -71,14 +70,11 @@ def doubled_by_the_engine(margin: int, outage: int) -> bool:
     use_transport(move.door)
     move.let_leases_run_out()
     move.turn()
-    row = Assignment.objects.get(start=meeting.start)
-    seen = row.verdict == Verdict.DOUBLED
     move.run(until=lambda: move.time.now() > meeting.end)
     proof = move.proof()
     assert proof.missed == []
     assert proof.unaccounted == 0
-    assert seen or not proof.doubled  # what is doubled, the ledger shows
-    assert len(proof.doubled) <= 1
+    assert all(case.title == "at the edge" for case in proof.doubled)
     return bool(proof.doubled)
 
 
