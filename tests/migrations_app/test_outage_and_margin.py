@@ -8,8 +8,10 @@ added in the target, and the provider carries nothing out that comes less than t
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +23,7 @@ from migrations_app.itineraries import Step
 from tests.conftest import ROOT
 from tests.harness import Crash, Move, quick
 from tests.scheduling.explorer import explore
-from tests.scheduling.regions import Setting, State, Wrong
+from tests.scheduling.regions import TARGET, Setting, State, Wrong
 
 MARGINS = (20, 30, 45)  # minutes; with the other numbers as they are, none is shorter than 20
 OUTAGES = (0, 15, 20, 21, 30, 31, 45, 46, 60)
@@ -29,17 +31,16 @@ FREEZE = timedelta(minutes=10, seconds=20)  # ten minutes and a request's time-o
 WITH_THE_ENGINE = [(20, 0), (20, 20), (20, 21), (20, 60), (30, 21), (30, 30), (30, 31), (45, 31), (45, 45), (45, 46)]
 
 
+BACK: dict[str, Any] = {"owner": TARGET, "backwards": True}
+
+
 @cache
-def doubled_in_the_model(margin: int, outage: int) -> bool:
+def doubled_in_the_model(margin: int, outage: int, *, back: bool = False) -> bool:
     """Whether an outage of so many minutes can double a meeting, at whatever moment it begins."""
     numbers = Numbers(freeze=FREEZE, margin=timedelta(minutes=margin), patience=timedelta(0))
     near = margin + 11
-    found = explore(
-        Setting(
-            kinds=frozenset({"outage"}), start=near + 1, ordered_at=1, numbers=numbers, frozen=10, outage=outage or 1
-        ),
-        judge=twice,
-    )
+    setting = Setting(kinds=frozenset({"outage"}), start=near + 1, ordered_at=1, numbers=numbers, frozen=10)
+    found = explore(replace(setting, outage=outage or 1, **(BACK if back else {})), judge=twice)
     assert not found.wrong, str(found)
     return bool(found.excused) and outage > 0
 
@@ -98,6 +99,12 @@ def test_the_documented_table_is_what_the_model_finds() -> None:
     expected = [[doubled_in_the_model(margin, outage) for outage in OUTAGES] for margin in MARGINS]
     assert [re.findall(r"\d+", row)[0] for row in rows] == [str(margin) for margin in MARGINS]
     assert [[word == "doubled" for word in re.findall(r"doubled|no", row)] for row in rows] == expected
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+def test_the_way_back_has_the_same_table(margin: int) -> None:
+    assert not doubled_in_the_model(margin, margin, back=True)
+    assert doubled_in_the_model(margin, margin + 1, back=True)
 
 
 @pytest.mark.django_db(transaction=True)
