@@ -19,21 +19,22 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_a_step_that_raises_fails_its_item_alone_and_is_never_taken_for_done(monkeypatch: pytest.MonkeyPatch) -> None:
     move = quick()
-    verify = ITEM_STEPS[Step.VERIFY]
+    recreate = ITEM_STEPS[Step.RECREATE]
 
     def breaks_for_one(item: Item) -> outcomes.Outcome:
         if "ada" in item.title:
             raise RuntimeError("a mistake of ours")
-        return verify(item)
+        return recreate(item)
 
-    monkeypatch.setitem(ITEM_STEPS, Step.VERIFY, breaks_for_one)
+    monkeypatch.setitem(ITEM_STEPS, Step.RECREATE, breaks_for_one)
     move.allow(Step.HAND_OVER)
     move.run()
     ada, ben = Item.objects.order_by("title")
-    assert (ada.status, ada.step, ada.error_kind) == (ItemStatus.FAILED, Step.VERIFY, ErrorKind.OURS)
+    assert (ada.status, ada.step, ada.error_kind) == (ItemStatus.FAILED, Step.RECREATE, ErrorKind.OURS)
     assert "RuntimeError" in ada.reason
     assert ben.step == Step.DELETE_OLD  # the next one, which nobody has allowed
-    assert len(move.bots(SOURCE)) > 0
+    assert len(move.bots(SOURCE)) == 4  # of all of Ada's meetings
+    move.assert_proven()
 
 
 def test_a_calendar_that_is_in_the_target_already_is_looked_at_before_a_meeting_rests_on_it() -> None:
