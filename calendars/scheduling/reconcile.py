@@ -23,12 +23,12 @@ from django.db.models import F, Q
 
 from calendars import sync
 from calendars.leases import Lease, give_back, locked
-from calendars.models import Assignment, IdMapping, Intent, Workspace
+from calendars.models import Assignment, Bot, IdMapping, Intent, Workspace
 from calendars.providers import errors
 from calendars.scheduling.decide import decide
 from calendars.scheduling.ownership import fits
-from calendars.scheduling.rows import Loaded, load, numbers_for
-from calendars.scheduling.settling import answered, happened
+from calendars.scheduling.rows import MAY_COME, Loaded, load, numbers_for
+from calendars.scheduling.settling import answered, happened, too_late_to_be_sure
 from calendars.scheduling.values import Act, Action, Numbers, Purpose, Row, Side
 from calendars.scheduling.verdicts import verdict, was_there
 from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, TROUBLE_RETRY, Trouble, Writer
@@ -109,6 +109,11 @@ class _Run:
                 if not answered(intent, member, now=now, numbers=numbers):
                     continue
                 done = happened(intent, member, one.row, now=now, numbers=numbers)
+                outcome = "read back" if done else "a later reading shows that it did not happen"
+                if done and side and too_late_to_be_sure(intent, one.row, numbers):
+                    outcome = self._outcome_of_late_removal(one, side.workspace, intent.bot_id)
+                    if not outcome:
+                        continue
                 if not done:
                     again = NO_BOT_RETRY if intent.purpose is Purpose.ADD else TROUBLE_RETRY
                     self._conclude(one, NOT_DONE, clock.now() + again)
@@ -124,10 +129,23 @@ class _Run:
                     ).update(
                         state=Intent.State.CONFIRMED if done else Intent.State.FAILED,
                         settled_at=clock.now(),
-                        outcome="read back" if done else "a later reading shows that it did not happen",
+                        outcome=outcome,
                     )
                 )
         return [one.row.assignment] if closed else []
+
+    def _outcome_of_late_removal(self, one: Loaded, workspace: int, bot_id: str) -> str:
+        """Ask for the bot itself, since its event is no proof in the freeze; "" when no answer was to be had."""
+        try:
+            self.writer.hold_lease()
+            sync.read_bots(self.writer.workspaces[workspace], [bot_id])
+        except (errors.ProviderError, Trouble) as error:
+            asked = self.writer.workspaces[workspace]
+            trouble = error if isinstance(error, Trouble) else self.writer.trouble(error, asked)
+            self._conclude(one, trouble.reason, trouble.due_at)
+            return ""
+        there = Bot.objects.filter(workspace=workspace, remote_id=bot_id, terminal=False).exists()
+        return MAY_COME if there else "read back"
 
     # -- doing
 

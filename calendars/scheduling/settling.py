@@ -26,6 +26,11 @@ def happened(intent: OpenIntent, member: Member | None, row: Row, *, now: dateti
     )
 
 
+def too_late_to_be_sure(intent: OpenIntent, row: Row, numbers: Numbers) -> bool:
+    """Tell whether a removal was sent in the freeze: then the event may show no bot, and the bot come all the same."""
+    return intent.purpose is Purpose.REMOVE and row.start - numbers.freeze <= intent.sent_at < row.start
+
+
 def must_name_bot(member: Member | None, bots: Collection[str]) -> bool:
     """Tell whether Remove on the event could take a bot that stays: a live or frozen one, or one that fits.
 

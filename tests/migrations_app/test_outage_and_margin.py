@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from calendars.models import Assignment, Verdict
 from calendars.providers.connect import use_transport
 from calendars.scheduling.rows import numbers_for
 from calendars.scheduling.values import Numbers
@@ -73,11 +74,13 @@ def doubled_by_the_engine(margin: int, outage: int) -> bool:
     use_transport(move.door)
     move.let_leases_run_out()
     move.turn()
+    seen = Assignment.objects.get(start=meeting.start).verdict == Verdict.DOUBLED
     move.run(until=lambda: move.time.now() > meeting.end)
     proof = move.proof()
     assert proof.missed == []
     assert proof.unaccounted == 0
     assert all(case.title == "at the edge" for case in proof.doubled)
+    assert seen == bool(proof.doubled)  # the ledger shows what is doubled, and nothing else as doubled
     return bool(proof.doubled)
 
 
