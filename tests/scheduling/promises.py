@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calendars.models.assignment import Verdict
 from calendars.scheduling.verdicts import verdict
+from tests.scheduling.loading import load, order_of
 from tests.scheduling.regions import (
     FREEZE,
     LATE,
@@ -19,7 +20,6 @@ from tests.scheduling.regions import (
     Wrong,
     moment,
 )
-from tests.scheduling.worker import load, order_of
 
 # What befalls a meeting shortly before its start may excuse a miss or a double; in ticks before the start.
 HEARD = SWEEP + 2  # until a sweep brings what no webhook said, and the worker has acted

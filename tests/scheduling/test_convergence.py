@@ -1,6 +1,6 @@
 """Whatever goes wrong, a meeting ends with exactly one bot: production's `decide`, explored in a model of two regions.
 
-Not modelled: several meetings, changed links, patience, the window of doubles, clocks that differ, 507, the database.
+docs/handover.md (11) tells what the model knows and what it does not; test_model.py has its larger worlds.
 """
 
 from __future__ import annotations

@@ -160,6 +160,6 @@ def test_a_target_that_does_not_keep_what_moves_back_over_the_cut_line_is_found(
         asked = SOURCE if owner == TARGET and not order.backwards else owner
         return wish(owner=asked, start=start, order=order, in_source=in_source, in_target=in_target)
 
-    monkeypatch.setattr("tests.scheduling.worker.wish", without_latch)
+    monkeypatch.setattr("tests.scheduling.loading.wish", without_latch)
     found = explored("move", cut=Setting().start - 2, mind=TABLE)
     assert found.wrong == "a bot of the source was put into a meeting that the target owns"
