@@ -87,6 +87,8 @@ def advance(item_id: int, *, lease: Lease) -> None:
         }[outcome.how]
         if outcome.how is not How.WAIT or not outcome.passing:
             fields["attempts"] = 0
+        if outcome.anew is not None:
+            fields["step"] = outcome.anew
     # what was sent back, or to another step, while this ran goes on from there
     won = mine.filter(step=step).update(lease_token=None, lease_until=None, **fields)
     if not won:

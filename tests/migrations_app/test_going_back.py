@@ -6,13 +6,16 @@ from datetime import timedelta
 
 import pytest
 
+from calendars import sync
 from calendars.api.chains import chains
-from calendars.models import Assignment, Connection, Customer, IdMapping, Intent
+from calendars.models import ApiKey, Assignment, Connection, Customer, IdMapping, Intent, Sweep, Workspace
 from calendars.providers.recall_endpoints import CREATE_CALENDAR, DELETE_CALENDAR
-from migrations_app import control, report, undo
+from migrations_app import control, report, tasks, undo
 from migrations_app.admin import page
 from migrations_app.itineraries import BACK, Step
 from migrations_app.models import Batch, BatchStatus, Item, ItemStatus
+from migrations_app.outcomes import Outcome, stop
+from migrations_app.steps import ITEM_STEPS, delete_old
 from recallops.sandbox.meetings import GOOGLE
 from tests.harness import OFFICE, SOURCE, TARGET, Move, quick
 
@@ -233,6 +236,25 @@ def test_a_pause_holds_the_way_back_and_never_its_second_half() -> None:
     move.run_for(2 * HOUR)
     assert move.bots(SOURCE) == []
     control.set_paused(move.batch, False, actor=None)
+    move.run()
+    assert_back(move)
+
+
+# -- pressed at a moment when a worker, or somebody else, is at it
+
+
+def test_a_calendar_that_somebody_deletes_in_the_source_on_the_way_back_waits_for_a_person() -> None:
+    move = quick()
+    move.allow(Step.HAND_OVER)
+    move.run()
+    go_back(move)
+    move.run(until=lambda: Item.objects.filter(title=BEN, step=Step.EMPTY_TARGET).exists())
+    move.there.delete_calendar(move.calendar(BEN).id)
+    move.run()
+    assert Item.objects.get(title=BEN).status == ItemStatus.FAILED
+    move.heard("Somebody deleted it in the source on the way back")
+    assert BEN in people_in(move, TARGET)
+    move.retry()
     move.run()
     assert_back(move)
 
