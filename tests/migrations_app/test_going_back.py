@@ -259,6 +259,21 @@ def test_a_calendar_that_somebody_deletes_in_the_source_on_the_way_back_waits_fo
     assert_back(move)
 
 
+def test_whoever_has_connected_again_in_the_source_needs_no_token() -> None:
+    move = quick()
+    move.allow(Step.DELETE_OLD)
+    move.run()
+    Connection.objects.filter(workspace=move.source, calendar__email=BEN).update(refresh_token="")
+    again = move.connect(BEN)
+    move.run_for(2 * HOUR)  # until somebody reads the list of calendars again
+    go_back(move)
+    move.run()
+    assert set(move.batch.items.filter(kind="connection").values_list("status", flat=True)) == {ItemStatus.BACK}
+    assert people_in(move, TARGET) == set()
+    assert move.calendar(BEN).id == again.id
+    move.assert_proven(wanted=6)
+
+
 # -- two batches that share meetings
 
 
