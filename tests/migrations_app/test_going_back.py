@@ -274,6 +274,23 @@ def test_whoever_has_connected_again_in_the_source_needs_no_token() -> None:
     move.assert_proven(wanted=6)
 
 
+def test_a_worker_that_is_about_to_mark_a_calendar_as_closing_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    move = quick()
+    move.allow(Step.DELETE_OLD)
+    looked, pressed = delete_old._fell_back, []
+
+    def press(item: Item) -> bool:
+        if not pressed:
+            pressed.append(item)
+            go_back(move)
+        return looked(item)
+
+    monkeypatch.setattr(delete_old, "_fell_back", press)
+    move.run(longest=10 * HOUR)
+    assert pressed
+    assert_back(move)
+
+
 # -- two batches that share meetings
 
 
