@@ -291,6 +291,25 @@ def test_a_worker_that_is_about_to_mark_a_calendar_as_closing_leaves_it(monkeypa
     assert_back(move)
 
 
+def test_an_export_that_is_under_way_makes_no_items_any_more() -> None:
+    move = quick()
+    move.allow(Step.CLEAN_UP)
+    pressed = False
+
+    def press(number: int, request: object) -> None:
+        nonlocal pressed
+        if not pressed and Batch.objects.filter(step=Step.EXPORT).exists():
+            pressed = True
+            go_back(move)
+            assert tasks.find_work(move.batch.slug, move.room) == []  # another driver sees that there is nothing
+
+    move.door.before = press
+    move.run()
+    assert pressed
+    assert not Item.objects.filter(kind=Item.Kind.CONNECTION).exists()
+    assert_back(move)
+
+
 # -- two batches that share meetings
 
 
