@@ -310,6 +310,19 @@ def test_an_export_that_is_under_way_makes_no_items_any_more() -> None:
     assert_back(move)
 
 
+def test_a_batch_with_a_refused_key_goes_back_where_no_call_is_needed() -> None:
+    move = quick()
+    move.allow(Step.EXPORT)
+    move.run()
+    ApiKey.objects.filter(workspace=move.target).update(enabled=False)
+    ApiKey.objects.create(workspace=move.target, secret="refused")
+    move.run_for(2 * HOUR)
+    assert Workspace.objects.exclude(trouble="").exists()
+    go_back(move)
+    move.run()
+    assert_back(move)
+
+
 # -- two batches that share meetings
 
 
