@@ -323,6 +323,21 @@ def test_a_batch_with_a_refused_key_goes_back_where_no_call_is_needed() -> None:
     assert_back(move)
 
 
+def test_what_somebody_deleted_in_the_target_has_its_meetings_in_the_source_before_the_batch_lets_go() -> None:
+    move = quick()
+    move.allow(Step.HAND_OVER)
+    move.run()
+    for email in OFFICE:
+        move.here.delete_calendar(move.calendar(email, region=TARGET).id)
+    sync.run_sweep(sync.open_sweep(move.target, Sweep.Kind.CALENDARS))
+    go_back(move)
+    for _ in range(12):  # the batch's driver is quicker than that of the meetings
+        for piece in tasks.find_work(move.batch.slug, move.room):
+            piece()
+    move.run()
+    assert_back(move)
+
+
 # -- two batches that share meetings
 
 
