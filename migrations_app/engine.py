@@ -124,9 +124,10 @@ def advance_batch(batch: Batch, *, lease: Lease) -> bool:
 
 def stop_batch(batch: Batch, reason: str) -> None:
     """Stop a batch with a reason; a person solves it and presses retry."""
-    Batch.objects.filter(pk=batch.pk, closed_at=None).update(
-        status=BatchStatus.STOPPED, reason=reason[:600], reached=F("goal"), changed_at=clock.now()
-    )
+    # what happened on the way there does not stop the way back
+    same_way = Batch.objects.filter(pk=batch.pk, closed_at=None, handover__backwards=batch.goes_back)
+    if not same_way.update(status=BatchStatus.STOPPED, reason=reason[:600], reached=F("goal"), changed_at=clock.now()):
+        return
     note(
         batch,
         Step(batch.step),
@@ -187,7 +188,7 @@ def follow_items(batch: Batch) -> None:
 def turn_round(batch: Batch) -> int:
     """Put the items of a batch that goes back onto the way back; return how many were not on it.
 
-    Anybody may do it at any time: an export that was under way when it was sent back may make items afterwards.
+    Anybody may do it at any time.
     """
     strays = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION).exclude(step__in=BACK)
     return strays.update(

@@ -338,6 +338,19 @@ def test_what_somebody_deleted_in_the_target_has_its_meetings_in_the_source_befo
     assert_back(move)
 
 
+def test_what_stops_the_way_there_does_not_stop_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    move = quick()
+    move.allow(Step.CLEAN_UP)
+
+    def press(item: Item) -> Outcome:
+        go_back(move)
+        return stop("The key was refused.")
+
+    monkeypatch.setitem(ITEM_STEPS, Step.VERIFY, press)
+    move.run()
+    assert_back(move)
+
+
 # -- two batches that share meetings
 
 
