@@ -351,6 +351,22 @@ def test_what_stops_the_way_there_does_not_stop_the_way_back(monkeypatch: pytest
     assert_back(move)
 
 
+def test_a_calendar_that_is_left_in_the_target_is_not_closing_any_more() -> None:
+    move = quick()
+    move.allow(Step.HAND_OVER)
+    move.run()
+    go_back(move)
+    closing = Connection.objects.filter(workspace=move.target, closing=True)
+    move.run(until=closing.exists)
+    Item.objects.filter(batch=move.batch, step=Step.EMPTY_TARGET).update(status=ItemStatus.FAILED)
+    move.run()
+    control.leave_failed(move.batch, actor=None, reason="they stay in both for now")
+    move.run()
+    move.batch.refresh_from_db()
+    assert move.batch.status == BatchStatus.CLOSED
+    assert not closing.exclude(status="deleted").exists()
+
+
 # -- two batches that share meetings
 
 
