@@ -220,7 +220,9 @@ def _cut(batch: Batch, one: _Planned, *, before: timedelta) -> None:
         meetings = cut_watch.meetings_of([connection.calendar_id for connection in connections])
         if in_the_way(meetings, at=now, before=before) or cut_watch.waiting_for(batch.source_id, connections).exists():
             return
-        won = ShareGroup.objects.filter(pk=one.group.pk, state=State.WAITING).update(
+        # a batch that was sent back while its groups were formed is cut no more
+        waiting = ShareGroup.objects.filter(pk=one.group.pk, state=State.WAITING, batch__handover__backwards=False)
+        won = waiting.update(
             state=State.CUT,
             cut_at=now,
             name=one.group.name,

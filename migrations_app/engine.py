@@ -87,6 +87,8 @@ def advance(item_id: int, *, lease: Lease) -> None:
         }[outcome.how]
         if outcome.how is not How.WAIT or not outcome.passing:
             fields["attempts"] = 0
+        if outcome.anew is not None:
+            fields["step"] = outcome.anew
     # what was sent back, or to another step, while this ran goes on from there
     won = mine.filter(step=step).update(lease_token=None, lease_until=None, **fields)
     if not won:
@@ -122,9 +124,10 @@ def advance_batch(batch: Batch, *, lease: Lease) -> bool:
 
 def stop_batch(batch: Batch, reason: str) -> None:
     """Stop a batch with a reason; a person solves it and presses retry."""
-    Batch.objects.filter(pk=batch.pk, closed_at=None).update(
-        status=BatchStatus.STOPPED, reason=reason[:600], reached=F("goal"), changed_at=clock.now()
-    )
+    # what happened on the way there does not stop the way back
+    same_way = Batch.objects.filter(pk=batch.pk, closed_at=None, handover__backwards=batch.goes_back)
+    if not same_way.update(status=BatchStatus.STOPPED, reason=reason[:600], reached=F("goal"), changed_at=clock.now()):
+        return
     note(
         batch,
         Step(batch.step),
@@ -185,7 +188,7 @@ def follow_items(batch: Batch) -> None:
 def turn_round(batch: Batch) -> int:
     """Put the items of a batch that goes back onto the way back; return how many were not on it.
 
-    Anybody may do it at any time: an export that was under way when it was sent back may make items afterwards.
+    Anybody may do it at any time.
     """
     strays = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION).exclude(step__in=BACK)
     return strays.update(

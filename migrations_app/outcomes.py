@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from calendars.providers import errors
+from migrations_app.itineraries import Step
 from migrations_app.models import ErrorKind
 from recallops import clock
 
@@ -36,6 +37,7 @@ class Outcome:
     due_at: datetime | None = None
     kind: ErrorKind = ErrorKind.NONE
     passing: bool = False  # an error that is likely to pass: counted, tried again
+    anew: Step | None = None  # the step from which a retry begins
 
 
 DONE = Outcome(How.DONE)
@@ -51,9 +53,9 @@ def user(reason: str, kind: ErrorKind = ErrorKind.CUSTOMER) -> Outcome:
     return Outcome(How.USER, reason, kind=kind)
 
 
-def failed(reason: str, kind: ErrorKind = ErrorKind.PERMANENT) -> Outcome:
-    """Give up until somebody presses retry."""
-    return Outcome(How.FAILED, reason, kind=kind)
+def failed(reason: str, kind: ErrorKind = ErrorKind.PERMANENT, *, anew: Step | None = None) -> Outcome:
+    """Give up until somebody presses retry, which begins with the same step, or with an earlier one."""
+    return Outcome(How.FAILED, reason, kind=kind, anew=anew)
 
 
 def not_movable(reason: str) -> Outcome:

@@ -84,7 +84,9 @@ def find_work(slug: str, room: int) -> list[Callable[[], None]]:
     if batch.step in OF_THE_BATCH:
         held = take(Batch.objects.filter(pk=batch.pk), limit=1, lease=lease, order_by=["pk"])
         return [partial(_advance_batch, batch.pk, lease)] if held else []
-    if (trouble := batch.source.trouble or batch.target.trouble) and not batch.due_at:
+    # on the way back it stops at the first call that is refused: where nothing was made, no call is needed
+    trouble = "" if batch.goes_back else batch.source.trouble or batch.target.trouble
+    if trouble and not batch.due_at:
         engine.stop_batch(batch, trouble)
         return []
     if batch.goes_back:

@@ -60,7 +60,8 @@ def run(batch: Batch) -> Outcome:
         _make_checklist(batch)
         mine = Item.objects.filter(batch=batch)
         Calendar.objects.filter(handover=batch.handover).update(handover=None)
-        Connection.objects.filter(items__in=mine).exclude(status="deleted").update(closing=False)
+        both = Q(items__in=mine) | Q(items_as_target__in=mine)
+        Connection.objects.filter(both).exclude(status="deleted").update(closing=False)
         mine.update(open=False)
         if not batch.goes_back:
             _go_on_in_the_target(batch)

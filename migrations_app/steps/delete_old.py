@@ -18,6 +18,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Max, QuerySet
 
 from calendars import assignments, ingest, sync
@@ -80,9 +81,8 @@ def run(item: Item) -> Outcome:
     if not leaving.closing:
         if _fell_back(item):
             return wait(FELL_BACK, now + LOOK_AGAIN)
-        Connection.objects.filter(pk=leaving.pk).update(closing=True)
-        assignments.touch_connections([leaving])
-        leaving.closing = True
+        if not _mark_closing(item, leaving):
+            return wait(SOMEBODY_ELSE, now)
     if (refusal := _gate(item, leaving, staying)) is not None:
         return refusal
     if _fell_back(item):
@@ -100,6 +100,17 @@ def empty_target(item: Item) -> Outcome:
     if outcome.how is How.DONE:
         recreate.forget_ids(item.target_connection)
     return outcome
+
+
+def _mark_closing(item: Item, leaving: Connection) -> bool:
+    """Let its bots be taken off, unless the item was sent another way meanwhile: then it is to stay."""
+    with transaction.atomic():
+        if not Item.objects.select_for_update().filter(pk=item.pk, step=item.step).exists():
+            return False
+        Connection.objects.filter(pk=leaving.pk).update(closing=True)
+    assignments.touch_connections([leaving])
+    leaving.closing = True
+    return True
 
 
 def _fell_back(item: Item) -> bool:

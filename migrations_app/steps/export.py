@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.db import transaction
 from django.db.models import Min, Q
 
 from calendars import assignments, sync
@@ -36,6 +37,7 @@ KEYS = "The deduplication keys follow the pattern {pattern}."
 NO_PATTERN = (
     "The deduplication keys follow no pattern: they are carried over, and events that share a bot stay together."
 )
+TURNED = "It was sent back meanwhile."
 
 
 def run(batch: Batch) -> Outcome:
@@ -55,7 +57,8 @@ def run(batch: Batch) -> Outcome:
     if not batch.source.key_template:
         assignments.learn_keys(batch.source)
     _make_rewrites(batch)
-    _make_items(batch)
+    if not _make_items(batch):
+        return wait(TURNED, clock.now())
     assignments.form(batch.source)
     assignments.form(batch.target)
     _note_nearest(batch)
@@ -92,7 +95,22 @@ def _make_rewrites(batch: Batch) -> None:
         handover.rewrites = codes
 
 
-def _make_items(batch: Batch) -> None:
+def _make_items(batch: Batch) -> bool:
+    """Make the items; return whether the batch still is at this step."""
+    with transaction.atomic():
+        # whoever sends it back holds this row, too: items are made before that, or not at all
+        mine = Batch.objects.select_for_update().filter(pk=batch.pk, step=Step.EXPORT, closed_at=None)
+        if not mine.exists():
+            return False
+        _make_those_of(batch)
+    if batch.handover.external:
+        theirs = Calendar.objects.filter(handover=batch.handover).exclude(relayed_from=batch.source_id)
+        with outbox.quiet([batch.source.family]):
+            outbox.route(theirs, batch.source_id, at=clock.now())
+    return True
+
+
+def _make_those_of(batch: Batch) -> None:
     taken = set(Item.objects.filter(open=True).exclude(batch=batch).values_list("connection", flat=True))
     items = []
     for connection in inventory.chosen(batch):
@@ -113,10 +131,6 @@ def _make_items(batch: Batch) -> None:
     Item.objects.bulk_create(items, ignore_conflicts=True)
     mine = Item.objects.filter(batch=batch, open=True).values("connection__calendar")
     Calendar.objects.filter(pk__in=mine, handover=None).update(handover=batch.handover)
-    if batch.handover.external:
-        theirs = Calendar.objects.filter(handover=batch.handover).exclude(relayed_from=batch.source_id)
-        with outbox.quiet([batch.source.family]):
-            outbox.route(theirs, batch.source_id, at=clock.now())
 
 
 def _whose_turn(connection: Connection) -> ErrorKind:

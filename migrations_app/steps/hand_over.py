@@ -126,9 +126,10 @@ def run(item: Item) -> Outcome:
 
 def back(item: Item) -> Outcome:
     """Look whether anything of this calendar still hangs on the target, on the way back."""
-    target = item.target_connection
-    if target is None or target.status == "deleted":
+    source, target = item.connection, item.target_connection
+    if target is None or source is None or (target.status == "deleted" and source.status != "connected"):
         return DONE
+    # also where somebody deleted it in the target: its meetings are to be with the source before the batch lets go
     if (lost := recreate.lost(item)) is not None:
         return lost
     return _hanging(item, target.calendar_id) or DONE

@@ -39,7 +39,7 @@ def run(item: Item) -> Outcome:
     connection = item.connection
     if connection is None:
         raise ValueError("an item of a calendar needs its connection")
-    if item.target_connection_id:
+    if item.target_connection is not None and item.target_connection.status != "deleted":
         return DONE
     if connection.status == "deleted":
         return failed(GONE, ErrorKind.PERMANENT)
@@ -71,12 +71,11 @@ def lost(item: Item) -> Outcome | None:
     if item.batch.goes_back:
         if item.connection is None or item.connection.status != "deleted":
             return None
-        Item.objects.filter(pk=item.pk).update(step=Step.RESTORE)
-        return failed(DELETED_AGAIN, ErrorKind.CUSTOMER)
+        return failed(DELETED_AGAIN, ErrorKind.CUSTOMER, anew=Step.RESTORE)
     target = item.target_connection
     if target is None or target.status != "deleted":
         return None
-    Item.objects.filter(pk=item.pk).update(target_connection=None, created_target=False, step=Step.RECREATE, group=None)
+    Item.objects.filter(pk=item.pk).update(group=None)
     if item.batch.handover.external and item.connection is not None:
         # the application schedules in the source again, also what it has scheduled in the target
         with outbox.quiet([item.batch.source.family]):
@@ -84,7 +83,7 @@ def lost(item: Item) -> Outcome | None:
             outbox.route(Calendar.objects.filter(pk=item.connection.calendar_id), item.batch.source_id, at=now)
             outbox.announce([item.connection], at=now)
     forget_ids(target)
-    return failed(DELETED, ErrorKind.CUSTOMER)
+    return failed(DELETED, ErrorKind.CUSTOMER, anew=Step.RECREATE)
 
 
 def forget_ids(target: Connection) -> None:

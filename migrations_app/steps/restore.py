@@ -2,13 +2,14 @@
 
 1. A creation in the target, or a delete in the source, whose answer was lost is settled by reading.
 2. What is not in the target never left: done.
-3. What was deleted in the source is made there again, with the credentials that are kept until clean up.
+3. What was deleted in the source is made there again, with the credentials that are kept until clean up; where its
+   user has connected it again, that one is taken.
 4. The source shows it connected, with the events that the target shows.
 """
 
 from __future__ import annotations
 
-from calendars.models import IdMapping
+from calendars.models import Connection, IdMapping
 from migrations_app.models import ErrorKind, Item
 from migrations_app.outcomes import DONE, How, Outcome, failed, user, wait
 from migrations_app.steps import delete_old, recreate, verify
@@ -45,7 +46,8 @@ def _again(item: Item) -> Outcome:
     source = item.connection
     if source is None or item.target_connection is None:
         return failed(GONE, ErrorKind.PERMANENT)
-    if not source.refresh_token:
+    connected_again = Connection.objects.live().filter(workspace=source.workspace_id, calendar=source.calendar_id)
+    if not source.refresh_token and not connected_again.exists():
         return user(TOKENLESS)
     outcome = recreate.ensure(item, source)
     return wait(MADE, clock.now()) if outcome.how is How.DONE else outcome

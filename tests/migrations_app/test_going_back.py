@@ -6,13 +6,16 @@ from datetime import timedelta
 
 import pytest
 
+from calendars import sync
 from calendars.api.chains import chains
-from calendars.models import Assignment, Connection, Customer, IdMapping, Intent
+from calendars.models import ApiKey, Assignment, Connection, Customer, IdMapping, Intent, Sweep, Workspace
 from calendars.providers.recall_endpoints import CREATE_CALENDAR, DELETE_CALENDAR
-from migrations_app import control, report, undo
+from migrations_app import control, report, tasks, undo
 from migrations_app.admin import page
 from migrations_app.itineraries import BACK, Step
 from migrations_app.models import Batch, BatchStatus, Item, ItemStatus
+from migrations_app.outcomes import Outcome, stop
+from migrations_app.steps import ITEM_STEPS, delete_old
 from recallops.sandbox.meetings import GOOGLE
 from tests.harness import OFFICE, SOURCE, TARGET, Move, quick
 
@@ -235,6 +238,133 @@ def test_a_pause_holds_the_way_back_and_never_its_second_half() -> None:
     control.set_paused(move.batch, False, actor=None)
     move.run()
     assert_back(move)
+
+
+# -- pressed at a moment when a worker, or somebody else, is at it
+
+
+def test_a_calendar_that_somebody_deletes_in_the_source_on_the_way_back_waits_for_a_person() -> None:
+    move = quick()
+    move.allow(Step.HAND_OVER)
+    move.run()
+    go_back(move)
+    move.run(until=lambda: Item.objects.filter(title=BEN, step=Step.EMPTY_TARGET).exists())
+    move.there.delete_calendar(move.calendar(BEN).id)
+    move.run()
+    assert Item.objects.get(title=BEN).status == ItemStatus.FAILED
+    move.heard("Somebody deleted it in the source on the way back")
+    assert BEN in people_in(move, TARGET)
+    move.retry()
+    move.run()
+    assert_back(move)
+
+
+def test_whoever_has_connected_again_in_the_source_needs_no_token() -> None:
+    move = quick()
+    move.allow(Step.DELETE_OLD)
+    move.run()
+    Connection.objects.filter(workspace=move.source, calendar__email=BEN).update(refresh_token="")
+    again = move.connect(BEN)
+    move.run_for(2 * HOUR)  # until somebody reads the list of calendars again
+    go_back(move)
+    move.run()
+    assert set(move.batch.items.filter(kind="connection").values_list("status", flat=True)) == {ItemStatus.BACK}
+    assert people_in(move, TARGET) == set()
+    assert move.calendar(BEN).id == again.id
+    move.assert_proven(wanted=6)
+
+
+def test_a_worker_that_is_about_to_mark_a_calendar_as_closing_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    move = quick()
+    move.allow(Step.DELETE_OLD)
+    looked, pressed = delete_old._fell_back, []
+
+    def press(item: Item) -> bool:
+        if not pressed:
+            pressed.append(item)
+            go_back(move)
+        return looked(item)
+
+    monkeypatch.setattr(delete_old, "_fell_back", press)
+    move.run(longest=10 * HOUR)
+    assert pressed
+    assert_back(move)
+
+
+def test_an_export_that_is_under_way_makes_no_items_any_more() -> None:
+    move = quick()
+    move.allow(Step.CLEAN_UP)
+    pressed = False
+
+    def press(number: int, request: object) -> None:
+        nonlocal pressed
+        if not pressed and Batch.objects.filter(step=Step.EXPORT).exists():
+            pressed = True
+            go_back(move)
+            assert tasks.find_work(move.batch.slug, move.room) == []  # another driver sees that there is nothing
+
+    move.door.before = press
+    move.run()
+    assert pressed
+    assert not Item.objects.filter(kind=Item.Kind.CONNECTION).exists()
+    assert_back(move)
+
+
+def test_a_batch_with_a_refused_key_goes_back_where_no_call_is_needed() -> None:
+    move = quick()
+    move.allow(Step.EXPORT)
+    move.run()
+    ApiKey.objects.filter(workspace=move.target).update(enabled=False)
+    ApiKey.objects.create(workspace=move.target, secret="refused")
+    move.run_for(2 * HOUR)
+    assert Workspace.objects.exclude(trouble="").exists()
+    go_back(move)
+    move.run()
+    assert_back(move)
+
+
+def test_what_somebody_deleted_in_the_target_has_its_meetings_in_the_source_before_the_batch_lets_go() -> None:
+    move = quick()
+    move.allow(Step.HAND_OVER)
+    move.run()
+    for email in OFFICE:
+        move.here.delete_calendar(move.calendar(email, region=TARGET).id)
+    sync.run_sweep(sync.open_sweep(move.target, Sweep.Kind.CALENDARS))
+    go_back(move)
+    for _ in range(12):  # the batch's driver is quicker than that of the meetings
+        for piece in tasks.find_work(move.batch.slug, move.room):
+            piece()
+    move.run()
+    assert_back(move)
+
+
+def test_what_stops_the_way_there_does_not_stop_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    move = quick()
+    move.allow(Step.CLEAN_UP)
+
+    def press(item: Item) -> Outcome:
+        go_back(move)
+        return stop("The key was refused.")
+
+    monkeypatch.setitem(ITEM_STEPS, Step.VERIFY, press)
+    move.run()
+    assert_back(move)
+
+
+def test_a_calendar_that_is_left_in_the_target_is_not_closing_any_more() -> None:
+    move = quick()
+    move.allow(Step.HAND_OVER)
+    move.run()
+    go_back(move)
+    closing = Connection.objects.filter(workspace=move.target, closing=True)
+    move.run(until=closing.exists)
+    Item.objects.filter(batch=move.batch, step=Step.EMPTY_TARGET).update(status=ItemStatus.FAILED)
+    move.run()
+    control.leave_failed(move.batch, actor=None, reason="they stay in both for now")
+    move.run()
+    move.batch.refresh_from_db()
+    assert move.batch.status == BatchStatus.CLOSED
+    assert not closing.exclude(status="deleted").exists()
 
 
 # -- two batches that share meetings

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from calendars.models import Calendar
-from migrations_app import control
+from migrations_app import control, cuts
 from migrations_app.itineraries import Step
 from tests.harness import SOURCE, TARGET
 from tests.relay.office import edit_meanwhile, office, statuses
@@ -35,3 +36,25 @@ def test_the_source_schedules_again_and_nothing_is_missed_or_doubled(step: Step)
     assert stand.relayed("waiting") == stand.relayed("dead") == 0
     stand.run_for(timedelta(days=3))
     stand.assert_proven()
+
+
+def test_a_group_that_is_about_to_be_cut_stays_in_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand = office(2, teams=1, days=1)
+    stand.begin()
+    stand.run_for(timedelta(hours=1))
+    stand.batch = stand.new_batch("move")
+    stand.allow(Step.VERIFY, stand.batch)
+    stand.run()
+    stand.allow(Step.HAND_OVER, stand.batch)
+    form, pressed = cuts.components, []
+
+    def press(*args: Any) -> Any:
+        if not pressed:
+            pressed.append(args)
+            control.go_back(stand.batch, actor=None, confirm="move")
+        return form(*args)
+
+    monkeypatch.setattr(cuts, "components", press)
+    cuts.look(stand.batch)
+    assert pressed
+    assert set(Calendar.objects.values_list("relayed_from__region__code", flat=True)) == {SOURCE}
