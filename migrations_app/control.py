@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.text import slugify
 
+from calendars import assignments
 from calendars.models import AuditEntry, Calendar, Connection, Customer, Handover, Workspace
 from calendars.relay import outbox
 from migrations_app import cuts, engine, tasks
@@ -259,6 +260,7 @@ def go_back(batch: Batch, *, actor: Any, confirm: str = "") -> None:
         Connection.objects.filter(items__in=items, closing=True).update(closing=False)
         if external:
             cuts.take_all_back(batch)
+        assignments.touch_handover(batch.handover)
         AuditEntry.objects.record(actor=actor, action="batch.go_back", subject=batch, at_step=step)
         transaction.on_commit(tasks.look_again)
 

@@ -10,7 +10,7 @@ from django.db.models import Count, Min, Q
 
 from calendars.models import ConnectionStatus
 from migrations_app.itineraries import Step, allows
-from migrations_app.models import Batch
+from migrations_app.models import Batch, ItemStatus
 from recallops import clock
 
 CANCEL, REVERSE = "Cancel", "Reverse"
@@ -22,10 +22,16 @@ MAKES_AGAIN = (
     "{deleted} calendar(s) that are deleted in the source are made again there, with new ids, by the credentials that "
     "this batch keeps."
 )
-TOKENLESS = "{lost} of them cannot: the source showed no token. Their users must connect them again."
-OFF = "{off} calendar(s) are not connected in the source any more: they stay in the target until their users reconnect."
+TOKENLESS = (
+    "{lost} of them cannot: the source showed no token. Unless their users connect them there first, they stay in the "
+    "target, and the batch closes without them."
+)
+OFF = (
+    "{off} calendar(s) are not connected in the source any more: unless their users reconnect them there first, they "
+    "stay in the target, with their bots, and the batch closes without them."
+)
 UNTIL_ALLOWED = "Going back is without loss until “Delete old” is allowed."
-UNTIL_SOAKED = (
+UNTIL_LOOKED = (
     "Going back is without loss until {until:%Y-%m-%d %H:%M} UTC; from then on calendars are deleted in the source."
 )
 UNTIL_NOW = "Calendars are deleted in the source from now on, each as soon as its checks pass."
@@ -60,7 +66,7 @@ class Facts:
     deleted: int = 0  # in the source
     lost: int = 0  # of those: without a token
     off: int = 0  # in the target, and not connected in the source
-    soaked: datetime | None = None  # from when the first calendar may be deleted; None: at once
+    earliest: datetime | None = None  # before which no calendar is looked at; None: at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +105,8 @@ def _until(facts: Facts, now: datetime) -> str:
         return SINCE_DELETED
     if not allows(facts.goal, Step.DELETE_OLD):
         return UNTIL_ALLOWED
-    if facts.soaked is not None and facts.soaked > now:
-        return UNTIL_SOAKED.format(until=facts.soaked)
+    if facts.earliest is not None and facts.earliest > now:
+        return UNTIL_LOOKED.format(until=facts.earliest)
     return UNTIL_NOW
 
 
@@ -117,20 +123,26 @@ def item_counts() -> dict[str, Count]:
     }
 
 
+def looks() -> dict[str, Any]:
+    """Return when the engine looks at a batch's items again, as aggregates: how many at once, and the first time."""
+    active = Q(status__in=ItemStatus.active())
+    return {"at_once": Count("pk", filter=active & Q(due_at=None)), "soonest": Min("due_at", filter=active)}
+
+
 def meeting_counts(batch: Batch) -> dict[str, Any]:
     """Return what is to be counted of a batch's assignments, as aggregates."""
     handed = Q(owner=batch.target_id, over=False, flipped_at__isnull=False)
-    return {"handed": Count("pk", filter=handed), "flipped": Min("flipped_at", filter=handed)}
+    return {"handed": Count("pk", filter=handed)}
 
 
-def of(batch: Batch, *, flipped: datetime | None, **counts: int) -> Undo:
-    """Return what to tell of a batch with these counts. `flipped`: when the first meeting went over."""
+def of(batch: Batch, *, earliest: datetime | None, **counts: int) -> Undo:
+    """Return what to tell of a batch with these counts. `earliest`: when the first of its items is looked at again."""
     facts = Facts(
         goal=batch.goal,
         step=batch.step,
         closed=batch.closed_at is not None,
         goes_back=batch.goes_back,
-        soaked=flipped + batch.soak if flipped else None,
+        earliest=earliest,
         **counts,
     )
     return undo(facts, now=clock.now())

@@ -190,7 +190,7 @@ _Counts = dict[tuple[str, str, str], int]
 
 def _item_counts(batch: Batch) -> list[dict[str, Any]]:
     items: Any = Item.objects.filter(batch=batch).order_by().values("kind", "step", "status")
-    return list(items.annotate(count=Count("pk"), **undo.item_counts()))
+    return list(items.annotate(count=Count("pk"), **undo.item_counts(), **undo.looks()))
 
 
 def _verdict_counts(batch: Batch) -> list[dict[str, Any]]:
@@ -201,8 +201,10 @@ def _verdict_counts(batch: Batch) -> list[dict[str, Any]]:
 def _undo(batch: Batch, items: list[dict[str, Any]], meetings: list[dict[str, Any]]) -> undo.Undo:
     """What staff read about going back, from the counts that the page has anyway."""
     counts = {name: sum(row[name] for row in items) for name in undo.item_counts()}
-    flipped = min((row["flipped"] for row in meetings if row["flipped"]), default=None)
-    return undo.of(batch, flipped=flipped, handed=sum(row["handed"] for row in meetings), **counts)
+    earliest = min((row["soonest"] for row in items if row["soonest"]), default=None)
+    if any(row["at_once"] for row in items):
+        earliest = None
+    return undo.of(batch, earliest=earliest, handed=sum(row["handed"] for row in meetings), **counts)
 
 
 def _notes(batch: Batch) -> list[Tally]:
