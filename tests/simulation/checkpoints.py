@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from recallops import clock
 from tests.harness import TickingClock, set_machine_time
 from tests.simulation.play import LONGEST, Play
 from tests.simulation.scenario import Scenario, Strike
 from tests.simulation.stage import Stage
 from tests.simulation.storage import Storage, Stored
-from recallops import clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,11 @@ class Rehearsed:
         play = copy.copy(self.play)
         play.scenario = replace(self.play.scenario, strikes=strikes)
         play.time = TickingClock(kept.at)
-        play.world, play.course = pickle.loads(kept.world_and_course)
+        play.world, play.course = pickle.loads(kept.world_and_course)  # noqa: S301 - what was pickled above
         play.world.clock = play.time
         clock.install(play.time)
         play.set_up()
+        play.expect(strikes)
         play.door.calls = kept.calls
         play.machine_at = kept.machine_at
         set_machine_time(kept.machine_at)

@@ -80,9 +80,13 @@ class Happenings:
 
     def calendar(self, region: str, number: int) -> Calendar | None:
         """Return somebody's calendar in a region, if there is one."""
-        key = self.account(number).key
-        found = [one for one in self.place(region).calendars.values() if one.account == key]
+        found = self.calendars(region, number)
         return found[0] if found else None
+
+    def calendars(self, region: str, number: int) -> list[Calendar]:
+        """Return all calendars that somebody has in a region."""
+        key = self.account(number).key
+        return [one for one in self.place(region).calendars.values() if one.account == key]
 
     # -- meetings
 
@@ -118,7 +122,8 @@ class Happenings:
         """The application puts a bot on a new meeting in the source, as long as the source has its calendar."""
         meeting, here = self.meeting(what), self.place(self.source)
         there = company.calendars_of(here, [self.world.accounts[key] for key in meeting.copies])
-        if any([company.ask_for_bot(self.world, here, calendar, meeting) for calendar in there]):
+        given = [company.ask_for_bot(self.world, here, calendar, meeting) for calendar in there]
+        if any(given):
             return meeting.title
         if there and what.to > 1:
             self.world.after(ASKED_AFTER, self.happen, Happening(0, "asked", what.meeting, to=what.to - 1))

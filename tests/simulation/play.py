@@ -4,45 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
 from django.conf import settings
 from django.db import connection
-from django.db.backends.signals import connection_created
 from django.db.models import Min
 
-from calendars import leases, sync
+from calendars import sync
 from calendars import tasks as calendar_tasks
-from calendars.models import ApiKey, Assignment, Customer, Delivery, Sweep, Workspace
-from calendars.providers import connect, limits
+from calendars.models import ApiKey, Assignment, Customer, RateBudget, Sweep, Workspace
+from calendars.providers import connect
 from calendars.providers.connect import use_transport
-from calendars.providers.http import Http
-from calendars.providers.limits import Budget
 from migrations_app import control
 from migrations_app import tasks as batch_tasks
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, BatchStatus, Item, ItemStatus
-from recallops import clock
+from migrations_app.models import Batch, BatchStatus, ItemStatus
 from recallops.sandbox import company
-from recallops.sandbox.records import SCHEDULED
-from recallops.sandbox.request_log import Call
 from tests.harness import LEASED, SOURCE, TARGET, Door, set_machine_time
 from tests.simulation.happenings import Happenings, key_replaced
 from tests.simulation.scenario import Act, Scenario, Strike
+from tests.simulation.watch import Watch
 from tests.simulation.workers import Workers
 from tests.standing import SECRET, Stand, carry
 
 LONGEST = timedelta(days=3)  # a batch that is not closed by then is stuck
 PRESSED_AGAIN = timedelta(minutes=4)  # so long staff wait between two presses of "retry failed"
 PRESSES = 40
-AFTERWARDS = timedelta(hours=5)  # workers run on for so long after the last batch has closed
+AFTERWARDS = timedelta(hours=3)  # workers run on for so long after the last batch has closed
 TARGETS_SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS10YXJnZXQtcmVnaW9u"
 MACHINE_STEP = 0.5  # seconds by which machine time may be behind
 
@@ -109,6 +103,7 @@ class Wire(Door):
     def __init__(self, play: Play) -> None:
         super().__init__(play.world)
         self.play = play
+        self.watch = Watch(play)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Carry one call, with whatever is to happen before and after it."""
@@ -123,14 +118,17 @@ class Wire(Door):
         if connection.in_atomic_block:
             play.course.broken.append(f"call {number} was made inside a transaction")
         strikes = play.strikes.get(number, ())
+        self.watch.before(number, request)
         play.before(strikes)
         try:
             response = self.inner.handle_request(request)
             logged.status = str(response.status_code)
         except httpx.TransportError as error:
             logged.status = type(error).__name__
+            self.watch.after(number, request, None)
             play.after(strikes)
             raise
+        self.watch.after(number, request, response)
         play.after(strikes)
         return response
 
@@ -160,14 +158,22 @@ class Play(Stand):
         self.set_up()
         if scenario.rate_factor < 1000:
             for workspace in (self.source, self.target):
-                workspace.budgets.all().delete()
-                type(workspace.budgets.model.objects).fill(workspace.budgets.model.objects, workspace, factor=scenario.rate_factor)
+                RateBudget.objects.filter(workspace=workspace).delete()
+                type(workspace.budgets.model.objects).fill(
+                    workspace.budgets.model.objects, workspace, factor=scenario.rate_factor
+                )
         if scenario.webhooks:
             self.hear(SOURCE, self.source, secret=SECRET)
             self.hear(TARGET, self.target, secret=TARGETS_SECRET)
         self.world.outbox.deliver_to(None)  # they wait in the outbox until we carry them
         self.batch_slugs: list[str] = []
         self._open_batches()
+        self.expect(self.scenario.strikes)
+
+    def expect(self, strikes: Iterable[Strike]) -> None:
+        """Let trouble come at calls."""
+        for strike in strikes:
+            self.strikes.setdefault(strike.call, []).append(strike)
 
     def _open_office(self) -> None:
         """Let the scenario's people, meetings and bots be there."""
@@ -190,10 +196,9 @@ class Play(Stand):
     def set_up(self) -> None:
         """Make what is not part of a checkpoint: workers and the way out."""
         self.strikes: dict[int, list[Strike]] = {}
-        for strike in self.scenario.strikes:
-            self.strikes.setdefault(strike.call, []).append(strike)
         self.workers = Workers(self.course.rng, shuffled=self.scenario.shuffled)
         self.machine_at = self.time.at
+        self.dues: tuple[datetime | None, datetime | None] = (None, None)
         self.door = Wire(self)
         use_transport(self.door)
 
@@ -284,12 +289,13 @@ class Play(Stand):
         for _ in range(300):
             self.world.advance()
             self._deliver()
-            now = self.time.at
-            finders = []
-            if (calendar_tasks.next_due() or now + LONGEST) <= self.time.now():
-                finders.append(lambda room: calendar_tasks.find_work(self.source.family, room))
-            if (batch_tasks.next_due() or now + LONGEST) <= self.time.now():
-                finders += [lambda room, slug=slug: batch_tasks.find_work(slug, room) for slug in self.batch_slugs]
+            self.dues = (calendar_tasks.next_due(), batch_tasks.next_due())
+            meetings, batches = (due is not None and due <= self.time.now() for due in self.dues)
+            finders: list[Any] = []
+            if meetings:
+                finders.append(partial(calendar_tasks.find_work, self.source.family))
+            if batches:
+                finders += [partial(batch_tasks.find_work, slug) for slug in self.batch_slugs]
             if self.scenario.shuffled:
                 self.course.rng.shuffle(finders)
             found = [self.workers.claim(find, self.room) for find in finders]
@@ -302,7 +308,7 @@ class Play(Stand):
 
     def _jump(self, latest: datetime | None = None) -> None:
         """Go to when something is due next, letting the world run meanwhile."""
-        dues = [calendar_tasks.next_due(), batch_tasks.next_due(), self._next_act(), latest]
+        dues = [*self.dues, self._next_act(), latest]  # as the turn that has just ended found them
         now = self.time.at
         target = min((due for due in dues if due is not None), default=now + timedelta(minutes=1))
         if target <= now:  # what is due is held by somebody who died
@@ -343,7 +349,8 @@ class Play(Stand):
             if happening.what in ("reconnect", "outage_ends"):
                 self.happenings.happen(happening)
         self.strikes.clear()
-        self._run_on(self.time.at + AFTERWARDS)
+        lost = [self.world.meetings[meeting].end for meeting, _ in self.happenings.history.lost_bots]
+        self._run_on(max([self.time.at + AFTERWARDS, *map(self._ours, lost)]))
         self.batch.refresh_from_db()
 
     def step(self, deadline: datetime) -> None:
@@ -426,7 +433,9 @@ class Play(Stand):
     def _forge(self, one: Any) -> None:
         """Somebody sends what looks like one, without the secret."""
         self.course.forged += 1
-        headers = {name: "v1," + "A" * 43 + "=" if name.endswith("signature") else text for name, text in one.headers.items()}
+        headers = {
+            name: "v1," + "A" * 43 + "=" if name.endswith("signature") else text for name, text in one.headers.items()
+        }
         if carry(type(one)(one.number, one.url, headers, one.body)) < 400:
             self.course.forged_taken += 1
 

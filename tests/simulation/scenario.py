@@ -6,11 +6,10 @@ a meeting, old or new start (docs/handover.md, 8). Trouble strikes at calls, by 
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from recallops.sandbox.meetings import GOOGLE, OUTLOOK
+from recallops.sandbox.meetings import GOOGLE
 
 NAMES = ("ada", "ben", "cat", "dan", "eve", "flo")
 CUSTOMERS = ("northwind", "southwind")
@@ -41,7 +40,14 @@ CALL_TROUBLE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("latency", {"seconds": 25.0}),
 )
 # Trouble of who calls: `play.py` says what each is.
-WORKER_TROUBLE = ("crash_before_commit", "crash_after_commit", "asleep_before", "asleep_after", "database_lost", "shift")
+WORKER_TROUBLE = (
+    "crash_before_commit",
+    "crash_after_commit",
+    "asleep_before",
+    "asleep_after",
+    "database_lost",
+    "shift",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +138,13 @@ class Scenario:
             f"rate x{self.rate_factor:g}, skew {self.skew:g} s, webhooks {self.webhooks} ({self.disturbed:g}), "
             f"switches {self.switches}"
         ]
-        lines += [f"  {m.name}: +{m.at} min for {m.minutes}, {m.who}, {'bot' if m.bot else 'no bot'}" for m in self.meetings]
-        lines += [f"  +{h.at:g} min {h.what} meeting {h.meeting} person {h.person} to {h.to} {h.region}" for h in self.happenings]
+        lines += [
+            f"  {m.name}: +{m.at} min for {m.minutes}, {m.who}, {'bot' if m.bot else 'no bot'}" for m in self.meetings
+        ]
+        lines += [
+            f"  +{h.at:g} min {h.what} meeting {h.meeting} person {h.person} to {h.to} {h.region}"
+            for h in self.happenings
+        ]
         lines += [f"  +{a.at:g} min staff {a.what} {a.to} (batch {a.batch})" for a in self.acts]
         lines += [f"  {strike}" for strike in self.strikes]
         return "\n".join(lines)

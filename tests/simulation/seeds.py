@@ -59,7 +59,7 @@ class _Deriving:
         self.sweep_every = self.rng.choice((10, 20, 30))
         self.lead = self.sweep_every + EARLY_ENOUGH
         self.farthest = round((days or self.rng.choice((1.5, 2.5))) * 24 * HOUR)
-        self.people = self._people(calendars or self.rng.randint(2, 4))
+        self.people = self._people(calendars or self.rng.choice((2, 2, 3, 3, 4)))
         self.meetings: list[Planned] = []
         self.starts: dict[int, int] = {}  # of meetings that go on, as planned up to the present change
         self.links = 0
@@ -79,7 +79,7 @@ class _Deriving:
             strikes=tuple(self._strikes()),
             switches=self._switches(),
             batches=2 if rng.random() < 0.25 and len({p.email.partition("@")[2] for p in self.people}) > 1 else 1,
-            soak=rng.choice((20, HOUR)),
+            soak=rng.choice((15, 40)),
             canary_wait=rng.choice((5, 10)),
             sweep_every=self.sweep_every,
             cut=rng.choice((None, HOUR, 2 * HOUR, 3 * HOUR)),
@@ -110,7 +110,7 @@ class _Deriving:
     def _plan_meetings(self) -> None:
         """Near ones and far ones, alone and shared, a series, a personal room used twice, some without a bot."""
         rng, everybody = self.rng, range(len(self.people))
-        for number in range(rng.randint(4, 9)):
+        for number in range(rng.randint(3, 6)):
             near = rng.random() < 0.35
             at = rng.randint(4, 50) * 5 if near else rng.randint(5 * HOUR // 5, self.farthest // 5) * 5
             who = tuple(sorted(rng.sample(everybody, min(len(everybody), rng.choice((1, 1, 2, 3))))))
@@ -191,7 +191,10 @@ class _Deriving:
                 continue  # what starts meanwhile could not be helped
             region = rng.choice(REGIONS)
             if kind == "outage":
-                found += [Happening(at, "outage_begins", region=region), Happening(at + lasts, "outage_ends", region=region)]
+                found += [
+                    Happening(at, "outage_begins", region=region),
+                    Happening(at + lasts, "outage_ends", region=region),
+                ]
             elif kind == "key":
                 found.append(Happening(at, "key_revoked", region=region, to=int(lasts)))
             else:
@@ -208,9 +211,14 @@ class _Deriving:
         rng = self.rng
         acts: list[Act] = []
         at = 0.0
-        goals = ["clean_up"] if rng.random() < 0.5 else sorted(
-            rng.sample([step.value for step in FORWARD[:-1]], 2), key=[step.value for step in FORWARD].index
-        ) + ["clean_up"]
+        goals = (
+            ["clean_up"]
+            if rng.random() < 0.5
+            else sorted(
+                rng.sample([step.value for step in FORWARD[:-1]], 2), key=[step.value for step in FORWARD].index
+            )
+            + ["clean_up"]
+        )
         for goal in goals:
             acts += [Act(at, "allow", goal, batch) for batch in (0, 1)]
             at += rng.choice(NEXT_STEPS)

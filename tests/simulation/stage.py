@@ -49,6 +49,7 @@ class Stage:
 
     def give(self, play: Play) -> Play:
         """Let a play go on stage."""
+        gc.collect()
         self.on = play
         random.seed(f"jitter {play.scenario.seed}")
         self.said.lines.clear()
@@ -88,7 +89,8 @@ def stage(found: Stage | None = None) -> Iterator[Stage]:
 
     connection_created.connect(found._connected)
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # and between two plays only: what lives as long as the process is not looked through again and again
+    gc.disable()
     try:
         with (
             mock.patch.dict(Http.__init__.__kwdefaults__, {"sleep": found._sleep}),
@@ -99,6 +101,7 @@ def stage(found: Stage | None = None) -> Iterator[Stage]:
         ):
             yield found
     finally:
+        gc.enable()
         gc.unfreeze()
         connection_created.disconnect(found._connected)
         logger.handlers, logger.propagate = handlers, propagate

@@ -63,9 +63,7 @@ class Storage:
         with transaction.atomic(), connection.cursor() as cursor:
             if filled := _filled(self.tables):
                 names = sql.SQL(", ").join(map(sql.Identifier, filled))
-                cursor.execute(
-                    sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names).as_string(_plain())
-                )
+                cursor.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names).as_string(_plain()))
             for name, rows in stored.rows.items():
                 with _plain().cursor().copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(name))) as copy:
                     copy.write(rows)
@@ -80,9 +78,7 @@ class Storage:
 
     def _sequences(self) -> list[tuple[str, int | None]]:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT quote_ident(sequencename), last_value FROM pg_sequences WHERE schemaname = 'public'"
-            )
+            cursor.execute("SELECT quote_ident(sequencename), last_value FROM pg_sequences WHERE schemaname = 'public'")
             return sorted(cursor.fetchall())
 
     def _copied(self, name: str) -> bytes:

@@ -59,9 +59,13 @@ def judge(play: Play, said: Any, *, secrets: bool = True) -> Verdict:
         verdict.broken.append(play.course.stuck)
     if play.course.forged_taken:
         verdict.broken.append(f"{play.course.forged_taken} forged webhooks were accepted")
-    verdict.intents = [str(row) for row in Intent.objects.filter(state__in=Intent.OPEN).values_list("subject", "purpose")]
+    verdict.intents = [
+        str(row) for row in Intent.objects.filter(state__in=Intent.OPEN).values_list("subject", "purpose")
+    ]
     for model in LEASED:
-        verdict.leases += [f"{model.__name__} {pk}" for pk in model.objects.exclude(lease_token=None).values_list("pk", flat=True)]
+        verdict.leases += [
+            f"{model.__name__} {pk}" for pk in model.objects.exclude(lease_token=None).values_list("pk", flat=True)
+        ]
     verdict.ledger = _ledger(play)
     verdict.lost = _calendars(play)
     verdict.limits = _windows(play)
@@ -116,7 +120,7 @@ def _calendars(play: Play) -> list[str]:
     """Each person has one calendar: in the target when the batch has closed."""
     lost = []
     for number, person in enumerate(play.scenario.people):
-        where = [code for code in REGIONS if play.happenings.calendar(code, number) is not None]
+        where = [code for code in REGIONS for _ in play.happenings.calendars(code, number)]
         if where != [TARGET] and not play.course.stuck:
             lost.append(f"{person.email} is in {where or 'no region'}")
     return lost

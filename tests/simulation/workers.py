@@ -76,7 +76,7 @@ class Workers:
 
     def come_between(self) -> bool:
         """At a call: another worker runs a piece; return whether there was one."""
-        if not self.ready or len(self.running) > DEEPEST:
+        if not self.ready or not 0 < len(self.running) <= DEEPEST:
             return False
         self.interleaved += 1
         self.work_on_one()
@@ -118,6 +118,8 @@ class Workers:
 
     def go_on(self) -> None:
         """After others ran in between: whose process has died meanwhile is dead, too."""
+        if not self.running:
+            return
         me = self.running[-1]
         if me.life != self.lives[me.process]:
             self.die()
