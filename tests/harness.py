@@ -153,7 +153,7 @@ class Move:
                 customers=self.customers,
                 events=self.events,
                 seed=self.seed,
-                **self.odd,
+                **self.odd,  # type: ignore[arg-type]
             )
         self.door = Door(self.world)
         use_transport(self.door)
@@ -510,7 +510,7 @@ def quick(**options: Any) -> Move:
 @pytest.fixture(autouse=True)
 def clock_and_door(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Send again at once what is sent again; give the next test the wall's time and the real way out."""
-    monkeypatch.setitem(Http.__init__.__kwdefaults__, "sleep", lambda seconds: None)
+    monkeypatch.setitem(Http.__init__.__kwdefaults__ or {}, "sleep", lambda seconds: None)
     yield
     clock.install(clock.WallClock())
     use_transport(None)

@@ -43,7 +43,7 @@ def why_doubled(play: Play, case: Case) -> str:
     if any(meeting_id == meeting.id for meeting_id, _ in history.foreign_bots):
         return "(excused: somebody else added a bot)"
     told = _last_change(meeting, start)
-    if told is not None and told > meeting.made_at and start - told < FREEZE:
+    if told is not None and meeting.made_at is not None and told > meeting.made_at and start - told < FREEZE:
         return "(excused: it was moved inside the freeze)"
     added = [bot.joined_at for bot in play.world.attendance if bot.meeting_id == meeting.id]
     written = [

@@ -200,6 +200,13 @@ class Happenings:
         self.history.disconnected.append((*gone[0][:3], self.world.now()))
         return f"{account.email} in {what.region}"
 
+    def connect_all_again(self) -> None:
+        """Everybody whose grant was revoked with a delete connects their calendar in the target again."""
+        for calendar in self.place(self.target).calendars.values():
+            if calendar.status == "disconnected" and calendar.account is not None:
+                token = self.world.grant(self.world.accounts[calendar.account], calendar.client_id)
+                self.place(self.target).change_calendar(calendar.id, {"oauth_refresh_token": token})
+
     def _outage_begins(self, what: Happening) -> str:
         self.faults[what.region] = self.world.faults.add("drop", when="connect", region=what.region, times=None)
         self.history.outages.append((what.region, self.world.now(), None))

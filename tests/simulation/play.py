@@ -24,8 +24,9 @@ from calendars.providers.connect import use_transport
 from migrations_app import control
 from migrations_app import tasks as batch_tasks
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, BatchStatus, ItemStatus
+from migrations_app.models import Batch, BatchStatus, Finding, ItemStatus
 from recallops.sandbox import company
+from recallops.sandbox.records import SCHEDULED
 from tests.harness import LEASED, SOURCE, TARGET, Door, set_machine_time
 from tests.simulation.happenings import Happenings, key_replaced
 from tests.simulation.scenario import Act, Scenario, Strike
@@ -33,11 +34,14 @@ from tests.simulation.watch import Watch
 from tests.simulation.workers import Workers
 from tests.standing import SECRET, Stand, carry
 
-LONGEST = timedelta(days=3)  # a batch that is not closed by then is stuck
+LONGEST = timedelta(days=2)  # a batch that is not closed by then, or in so many turns, is stuck
+MOST_TURNS = 1_500
 PRESSED_AGAIN = timedelta(minutes=4)  # so long staff wait between two presses of "retry failed"
 PRESSES = 40
 AFTERWARDS = timedelta(hours=3)  # workers run on for so long after the last batch has closed
 TARGETS_SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS10YXJnZXQtcmVnaW9u"
+TICK = timedelta(seconds=1)
+NOTHING_FOUND = timedelta(seconds=20)  # until we look again, when something is due that nobody may take
 MACHINE_STEP = 0.5  # seconds by which machine time may be behind
 
 
@@ -64,6 +68,7 @@ class Course:
 
     rng: random.Random
     log: list[Logged] = field(default_factory=list)
+    turns: int = 0
     acted: int = 0
     pressed: int = 0
     pressed_at: datetime | None = None
@@ -125,7 +130,8 @@ class Wire(Door):
             logged.status = str(response.status_code)
         except httpx.TransportError as error:
             logged.status = type(error).__name__
-            self.watch.after(number, request, None)
+            if not isinstance(error, httpx.ConnectError):
+                self.watch.after(number, request, None)
             play.after(strikes)
             raise
         self.watch.after(number, request, response)
@@ -252,6 +258,8 @@ class Play(Stand):
         for strike in strikes:
             if strike.kind == "asleep_after":
                 self._sleep(strike.details["seconds"])
+            elif strike.kind == "vanish":
+                self._lose_the_newest_bot()
             elif strike.kind == "database_lost" and self.workers.running:
                 self.workers.lose_database(strike.details["statements"])
             elif strike.kind == "crash_after_commit" and self.workers.running:
@@ -261,7 +269,7 @@ class Play(Stand):
             elif strike.kind == "latency" and strike.details["seconds"] < settings.PROVIDER_TIMEOUT:
                 self.pass_time(strike.details["seconds"])
 
-    _asleep_before = _asleep_after = _database_lost = _crash_after_commit = _crash_before_commit = None
+    _asleep_before = _asleep_after = _database_lost = _crash_after_commit = _crash_before_commit = _vanish = None
 
     def _sleep(self, seconds: float) -> None:
         """Who makes this call is frozen for so long; everybody else goes on."""
@@ -272,6 +280,12 @@ class Play(Stand):
             self.turn()
             self._jump(end)
         self.workers.go_on()
+
+    def _lose_the_newest_bot(self) -> None:
+        """The target said that it had taken a bot, and has not."""
+        scheduled = [bot for bot in self.here.bots.values() if bot.status == SCHEDULED]
+        if scheduled:
+            self.here.drop_bot(max(scheduled, key=lambda bot: bot.created_at).id)
 
     def _shift(self) -> None:
         """While lists are read, an event changes: pages shift."""
@@ -313,7 +327,7 @@ class Play(Stand):
         target = min((due for due in dues if due is not None), default=now + timedelta(minutes=1))
         if target <= now:  # what is due is held by somebody who died
             held = [model.objects.aggregate(at=Min("lease_until"))["at"] for model in LEASED]
-            target = min((at for at in held if at is not None and at > now), default=now) + timedelta(seconds=1)
+            target = min((at for at in held if at is not None and at > now), default=now + NOTHING_FOUND) + TICK
         if latest is not None:
             target = max(min(target, latest), now)
         while (timer := self.world.next_timer()) is not None and self._ours(timer) < target:
@@ -340,30 +354,42 @@ class Play(Stand):
         deadline = self.time.at + LONGEST
         while not self.course.closed_at:
             self.step(deadline)
-        self.finish_off()
+        if not self.course.broken:
+            self.finish_off()
+        self.batch.refresh_from_db()
 
     def finish_off(self) -> None:
         """Let the workers run on until the near meetings are over, in a world where nobody changes anything."""
         self.happenings.stop()
+        self.happenings.connect_all_again()
         for happening in self.scenario.happenings:
             if happening.what in ("reconnect", "outage_ends"):
                 self.happenings.happen(happening)
         self.strikes.clear()
         lost = [self.world.meetings[meeting].end for meeting, _ in self.happenings.history.lost_bots]
         self._run_on(max([self.time.at + AFTERWARDS, *map(self._ours, lost)]))
-        self.batch.refresh_from_db()
 
     def step(self, deadline: datetime) -> None:
         """Do what is due, and jump to what is due next."""
+        self.course.turns += 1
         self.turn()
         self._staff()
-        if not Batch.objects.exclude(status=BatchStatus.CLOSED).exists():
+        if not Batch.objects.exclude(status=BatchStatus.CLOSED).exists() or self._canary_failed():
             self.course.closed_at = self.time.at
-        elif self.time.at > deadline or self.course.stuck:
+        elif self.course.broken:
+            self.course.stuck = "ended at once"  # what follows is no news
+            self.course.closed_at = self.time.at
+        elif self.time.at > deadline or self.course.turns > MOST_TURNS or self.course.stuck:
             self.course.stuck = self.course.stuck or f"not closed in time: {self.where()}"
             self.course.closed_at = self.time.at
         else:
             self._jump()
+
+    def _canary_failed(self) -> bool:
+        """Where a delete revokes the grant, the move ends with the first calendar; its user connects it again."""
+        if not self.scenario.switches.get("delete_revokes_grant"):
+            return False
+        return Finding.objects.filter(code="canary", gone_at=None).exists()
 
     def _run_on(self, end: datetime) -> None:
         while self.time.at < end:

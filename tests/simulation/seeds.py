@@ -211,14 +211,10 @@ class _Deriving:
         rng = self.rng
         acts: list[Act] = []
         at = 0.0
-        goals = (
-            ["clean_up"]
-            if rng.random() < 0.5
-            else sorted(
-                rng.sample([step.value for step in FORWARD[:-1]], 2), key=[step.value for step in FORWARD].index
-            )
-            + ["clean_up"]
-        )
+        order = [step.value for step in FORWARD]
+        goals = ["clean_up"]
+        if rng.random() < 0.5:
+            goals = [*sorted(rng.sample(order[:-1], 2), key=order.index), "clean_up"]
         for goal in goals:
             acts += [Act(at, "allow", goal, batch) for batch in (0, 1)]
             at += rng.choice(NEXT_STEPS)

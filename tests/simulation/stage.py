@@ -80,7 +80,7 @@ def stage(found: Stage | None = None) -> Iterator[Stage]:
     logger = logging.getLogger("recallops")
     handlers, propagate, level = logger.handlers[:], logger.propagate, logger.level
     logger.handlers, logger.propagate = [found.said], False
-    commit = connection._commit
+    commit = connection._commit  # type: ignore[attr-defined]
 
     def committed() -> None:
         commit()
@@ -93,8 +93,8 @@ def stage(found: Stage | None = None) -> Iterator[Stage]:
     gc.disable()
     try:
         with (
-            mock.patch.dict(Http.__init__.__kwdefaults__, {"sleep": found._sleep}),
-            mock.patch.dict(Budget.__init__.__kwdefaults__, {"sleep": found._sleep}),
+            mock.patch.dict(Http.__init__.__kwdefaults__ or {}, {"sleep": found._sleep}),
+            mock.patch.dict(Budget.__init__.__kwdefaults__ or {}, {"sleep": found._sleep}),
             mock.patch.object(leases, "time", SimpleNamespace(monotonic=found._monotonic)),
             mock.patch.object(connection, "_commit", committed),
             connection.execute_wrapper(found._guard),

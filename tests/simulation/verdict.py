@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 
 from calendars.models import Assignment, Intent
+from recallops.sandbox.company import deduplication_key
 from recallops.sandbox.limits import WINDOW
 from recallops.sandbox.records import SCHEDULED
 from recallops.sandbox.truth import Case
@@ -32,6 +33,7 @@ class Verdict:
     leases: list[str] = field(default_factory=list)
     ledger: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)  # bots under another key than the application would have given
     errors: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     excused: list[str] = field(default_factory=list)
@@ -42,7 +44,19 @@ class Verdict:
     @property
     def bad(self) -> dict[str, list[str]]:
         """Return what must not be, by name."""
-        names = ("missed", "doubled", "lost", "secrets", "intents", "leases", "ledger", "limits", "errors", "broken")
+        names = (
+            "missed",
+            "doubled",
+            "lost",
+            "secrets",
+            "intents",
+            "leases",
+            "ledger",
+            "limits",
+            "keys",
+            "errors",
+            "broken",
+        )
         found = {name: getattr(self, name) for name in (*names, "unseen")}
         return {name: values for name, values in found.items() if values}
 
@@ -72,6 +86,7 @@ def judge(play: Play, said: Any, *, secrets: bool = True) -> Verdict:
     if secrets:
         verdict.secrets = _secrets(play, said.lines)
     _attended(play, verdict)
+    verdict.keys = _keys(play)
     return verdict
 
 
@@ -119,6 +134,9 @@ def _ledger(play: Play) -> list[str]:
 def _calendars(play: Play) -> list[str]:
     """Each person has one calendar: in the target when the batch has closed."""
     lost = []
+    if play.scenario.switches.get("delete_revokes_grant"):
+        gone = [one for one in range(len(play.scenario.people)) if play.happenings.calendar(SOURCE, one) is None]
+        return [f"{len(gone)} calendars lost their grant"] if len(gone) > 1 else []
     for number, person in enumerate(play.scenario.people):
         where = [code for code in REGIONS for _ in play.happenings.calendars(code, number)]
         if where != [TARGET] and not play.course.stuck:
@@ -146,6 +164,17 @@ def _windows(play: Play) -> list[str]:
     refused = sum(call.status == 429 for call in play.world.log.calls)
     if refused and not planned:
         wrong.append(f"{refused} calls were answered 429")
+    return wrong
+
+
+def _keys(play: Play) -> list[str]:
+    """Keys are opaque and go over to the letter: another one would let the application add a second bot."""
+    wrong = []
+    for bot in play.world.attendance:
+        key = deduplication_key(bot.join_at, bot.meeting_url)
+        foreign = (bot.meeting_id, bot.region) in play.happenings.history.foreign_bots
+        if bot.meeting_start == bot.join_at and bot.deduplication_key != key and not foreign:
+            wrong.append(f"{bot.join_at:%d %H:%M} {bot.deduplication_key!r} instead of {key!r}")
     return wrong
 
 

@@ -10,6 +10,7 @@ import httpx
 
 from calendars.leases import machine_now
 from calendars.models import Assignment, Intent
+from calendars.providers.recall_endpoints import ACCESS_TOKEN, ADD_BOT
 from recallops.sandbox.records import SCHEDULED
 from tests.harness import REGIONS
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 HOSTS = {url.partition("//")[2]: code for code, url in REGIONS.items()}
 UNKNOWABLE = timedelta(minutes=3)  # so young a change may not have been read yet: sync delay and reading age
+SENT_AGAIN = (ADD_BOT, ACCESS_TOKEN)  # an add near the start is; a token is read, if by POST
 TOLERANCE = timedelta(seconds=1)
 
 Room = tuple[str, datetime]
@@ -30,6 +32,7 @@ class Watch:
     def __init__(self, play: Play) -> None:
         self.play = play
         self.told_to_wait: dict[tuple[str, str], datetime] = {}
+        self.unknown: set[tuple[str, str, str]] = set()  # writes whose answer was lost, and nothing was read since
         self.covered: dict[Room, int] = {}
 
     def before(self, number: int, request: httpx.Request) -> None:
@@ -39,17 +42,24 @@ class Watch:
         until = self.told_to_wait.get((region, endpoint))
         if until is not None and self.play.time.at < until - TOLERANCE:
             self._broken(number, f"{endpoint} of {region} came before the provider's Retry-After was over")
+        write = (region, request.method, path)
+        if request.method == "GET":
+            self.unknown = {one for one in self.unknown if one[0] != region}
+        elif write in self.unknown and endpoint not in SENT_AGAIN:
+            self._broken(number, f"{endpoint} was sent again, though its answer was lost and nothing was read since")
         if request.method in ("POST", "DELETE") and not path.endswith("/access-token/"):
             self._intended(number, request, path)
         self.covered = self._covered() if request.method == "DELETE" else {}
 
     def after(self, number: int, request: httpx.Request, response: httpx.Response | None) -> None:
-        """Look at what came of it."""
+        """Look at what came of it. `response` is None when the answer was lost."""
         region = HOSTS[request.url.host]
         if response is not None and response.status_code == 429:
             endpoint = f"{request.method} {IDS.sub('{id}', request.url.path)}"
             wait = timedelta(seconds=int(response.headers.get("retry-after", 0)))
             self.told_to_wait[region, endpoint] = self.play.time.at + wait
+        if response is None and request.method != "GET":
+            self.unknown.add((region, request.method, request.url.path))
         if request.method == "DELETE":
             now = self._covered()
             for room, count in self.covered.items():
