@@ -36,6 +36,7 @@ from tests.standing import SECRET, Stand, carry
 
 LONGEST = timedelta(days=2)  # a batch that is not closed by then, or in so many turns, is stuck
 MOST_TURNS = 1_500
+MOST_ROUNDS = 60  # of looking for work at one moment: then the engine runs in circles
 PRESSED_AGAIN = timedelta(minutes=4)  # so long staff wait between two presses of "retry failed"
 PRESSES = 40
 AFTERWARDS = timedelta(hours=3)  # workers run on for so long after the last batch has closed
@@ -300,7 +301,9 @@ class Play(Stand):
     def turn(self) -> bool:
         """Do everything that is due at this moment; return whether there was anything."""
         done = False
-        for _ in range(300):
+        for _ in range(MOST_ROUNDS):
+            if self.course.broken:
+                return done
             self.world.advance()
             self._deliver()
             self.dues = (calendar_tasks.next_due(), batch_tasks.next_due())
