@@ -26,6 +26,9 @@ def why_missed(play: Play, case: Case) -> str:
     delay = timedelta(minutes=play.scenario.sweep_every) + timedelta(seconds=play.world.switches.sync_delay[1]) + ACTION
     if told is not None and start - told < delay:
         return f"(excused: it changed {(start - told).total_seconds() / 60:.0f} minutes before its start)"
+    closed = play.course.closed_at
+    if not play.scenario.always_on and closed is not None and told is not None and told > closed - delay:
+        return "(excused: it changed when its batch was being closed, and nobody read any more)"
     emails = {email for _, email in meeting.copies}
     for _, email, began, ended in play.happenings.history.disconnected:
         if email in emails and began < start and (ended is None or ended > start - delay):

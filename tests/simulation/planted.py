@@ -76,7 +76,7 @@ def _vanishing() -> Iterator[Scenario]:
 def _bot_lost_afterwards() -> Iterator[Scenario]:
     for meeting in range(3):
         lost = Happening(100, "bot_lost", meeting, region=TARGET)
-        yield replace(small(), acts=ALL_AT_ONCE, happenings=(lost,))
+        yield replace(small(), acts=ALL_AT_ONCE, happenings=(lost,), always_on=True)
 
 
 def _soon() -> Iterator[Scenario]:

@@ -169,6 +169,8 @@ class Play(Stand):
                 type(workspace.budgets.model.objects).fill(
                     workspace.budgets.model.objects, workspace, factor=scenario.rate_factor
                 )
+        if scenario.always_on:
+            self.keep(self.source)
         if scenario.webhooks:
             self.hear(SOURCE, self.source, secret=SECRET)
             self.hear(TARGET, self.target, secret=TARGETS_SECRET)

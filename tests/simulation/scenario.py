@@ -122,6 +122,7 @@ class Scenario:
     canary_wait: int = 10
     sweep_every: int = 20
     cut: int | None = 2 * HOUR
+    always_on: bool = False  # both workspaces are read and scheduled beyond the batch
     webhooks: bool = False
     disturbed: float = 0.0  # how often a webhook is lost, doubled, late or forged
     shuffled: bool = False  # work in seeded order, workers that come between
@@ -135,7 +136,7 @@ class Scenario:
         lines = [
             f"seed {self.seed}: {len(self.people)} calendars, {len(self.meetings)} meetings, {self.batches} batch(es), "
             f"cut line {self.cut} min, soak {self.soak} min, sweeps {self.sweep_every} min, page {self.page_size}, "
-            f"rate x{self.rate_factor:g}, skew {self.skew:g} s, webhooks {self.webhooks} ({self.disturbed:g}), "
+            f"always on {self.always_on}, rate x{self.rate_factor:g}, skew {self.skew:g} s, webhooks {self.webhooks} ({self.disturbed:g}), "
             f"switches {self.switches}"
         ]
         lines += [

@@ -83,6 +83,7 @@ class _Deriving:
             canary_wait=rng.choice((5, 10)),
             sweep_every=self.sweep_every,
             cut=rng.choice((None, HOUR, 2 * HOUR, 3 * HOUR)),
+            always_on=rng.random() < 0.15 or any(one.what == "bot_lost" for one in happenings),
             webhooks=webhooks,
             disturbed=rng.choice((0.0, 0.3)) if webhooks else 0.0,
             shuffled=rng.random() < 0.8,

@@ -173,7 +173,10 @@ def _keys(play: Play) -> list[str]:
     for bot in play.world.attendance:
         key = deduplication_key(bot.join_at, bot.meeting_url)
         foreign = (bot.meeting_id, bot.region) in play.happenings.history.foreign_bots
-        if bot.meeting_start == bot.join_at and bot.deduplication_key != key and not foreign:
+        meeting = play.world.meetings.get(bot.meeting_id or "")
+        if meeting is None or foreign or any(change.what in ("moved", "url") for change in meeting.history[1:]):
+            continue  # a meeting that moved needs another key
+        if bot.meeting_start == bot.join_at and bot.deduplication_key != key:
             wrong.append(f"{bot.join_at:%d %H:%M} {bot.deduplication_key!r} instead of {key!r}")
     return wrong
 

@@ -32,7 +32,9 @@ class Watch:
     def __init__(self, play: Play) -> None:
         self.play = play
         self.told_to_wait: dict[tuple[str, str], datetime] = {}
-        self.unknown: set[tuple[str, str, str]] = set()  # writes whose answer was lost, and nothing was read since
+        self.unknown: set[tuple[str, str, str, bytes]] = (
+            set()
+        )  # writes whose answer was lost, and nothing was read since
         self.covered: dict[Room, int] = {}
 
     def before(self, number: int, request: httpx.Request) -> None:
@@ -42,7 +44,7 @@ class Watch:
         until = self.told_to_wait.get((region, endpoint))
         if until is not None and self.play.time.at < until - TOLERANCE:
             self._broken(number, f"{endpoint} of {region} came before the provider's Retry-After was over")
-        write = (region, request.method, path)
+        write = (region, request.method, path, request.content)
         if request.method == "GET":
             self.unknown = {one for one in self.unknown if one[0] != region}
         elif write in self.unknown and endpoint not in SENT_AGAIN:
@@ -59,7 +61,7 @@ class Watch:
             wait = timedelta(seconds=int(response.headers.get("retry-after", 0)))
             self.told_to_wait[region, endpoint] = self.play.time.at + wait
         if response is None and request.method != "GET":
-            self.unknown.add((region, request.method, request.url.path))
+            self.unknown.add((region, request.method, request.url.path, request.content))
         if request.method == "DELETE":
             now = self._covered()
             for room, count in self.covered.items():
@@ -110,7 +112,8 @@ class Watch:
         now, history = self.play.world.now(), self.play.happenings.history
         recent = now - UNKNOWABLE
         meetings = [one for one in self.play.world.meetings.values() if (one.url, one.start) == room]
-        changed = any(change.at > recent for meeting in meetings for change in meeting.history)
+        told = max(recent, self.play.happenings.began + TOLERANCE)  # what was there at the start was read at once
+        changed = any(change.at > told for meeting in meetings for change in meeting.history)
         lost = any(meeting.id == lost_one and at > recent for meeting in meetings for lost_one, at in history.lost_bots)
         emails = {email for meeting in meetings for _, email in meeting.copies}
         cut_off = any(
