@@ -136,7 +136,8 @@ class Scenario:
         lines = [
             f"seed {self.seed}: {len(self.people)} calendars, {len(self.meetings)} meetings, {self.batches} batch(es), "
             f"cut line {self.cut} min, soak {self.soak} min, sweeps {self.sweep_every} min, page {self.page_size}, "
-            f"always on {self.always_on}, rate x{self.rate_factor:g}, skew {self.skew:g} s, webhooks {self.webhooks} ({self.disturbed:g}), "
+            f"always on {self.always_on}, "
+            f"rate x{self.rate_factor:g}, skew {self.skew:g} s, webhooks {self.webhooks} ({self.disturbed:g}), "
             f"switches {self.switches}"
         ]
         lines += [
