@@ -73,10 +73,11 @@ def _vanishing() -> Iterator[Scenario]:
         yield replace(small(), acts=ALL_AT_ONCE, strikes=(Strike(call, "vanish"),))
 
 
-def _bot_lost_afterwards() -> Iterator[Scenario]:
-    for meeting in range(3):
-        lost = Happening(100, "bot_lost", meeting, region=TARGET)
-        yield replace(small(), acts=ALL_AT_ONCE, happenings=(lost,), always_on=True)
+def _bot_lost_before_the_last_look() -> Iterator[Scenario]:
+    """A meeting of the target loses its bot there, without a word, while both sides are kept."""
+    for at in (100, 110, 120):
+        lost = Happening(at, "bot_lost", len(small().meetings) - 1, region=TARGET)
+        yield replace(small(), acts=ALL_AT_ONCE, happenings=(lost,), soak=5 * HOUR)
 
 
 def _soon() -> Iterator[Scenario]:
@@ -159,13 +160,8 @@ def _retry_on_unknown() -> AbstractContextManager[Any]:
     return mock.patch.object(http, "_lost", lambda trouble, call: replace(true(trouble, call), again=True))
 
 
-@contextmanager
-def _stale_accepted() -> Iterator[None]:
-    with (
-        mock.patch.object(decide, "_too_old", return_value=()),
-        mock.patch.object(decide, "_unread", return_value=()),
-    ):
-        yield
+def _stale_accepted() -> AbstractContextManager[Any]:
+    return mock.patch.object(decide, "_too_old", return_value=())
 
 
 def _key_re_formatted() -> AbstractContextManager[Any]:
@@ -231,7 +227,7 @@ PLANTED = (
     Planted("lease ignored", _lease_ignored, _asleep(10.0)),
     Planted("intent not written", _intent_not_written, _plain),
     Planted("retry on unknown", _retry_on_unknown, _struck("drop", range(12, 46), when="after")),
-    Planted("stale accepted", _stale_accepted, _bot_lost_afterwards),
+    Planted("stale accepted", _stale_accepted, _bot_lost_before_the_last_look),
     Planted("key re-formatted", _key_re_formatted, _plain),
     Planted("canary skipped", _canary_skipped, _revoking),
     Planted("freeze ignored", _freeze_ignored, _soon),

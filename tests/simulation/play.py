@@ -36,6 +36,7 @@ from tests.standing import SECRET, Stand, carry
 
 LONGEST = timedelta(days=2)  # a batch that is not closed by then, or in so many turns, is stuck
 MOST_TURNS = 1_500
+MOST_CALLS = 60  # for each calendar and each meeting; ten are usual
 MOST_ROUNDS = 60  # of looking for work at one moment: then the engine runs in circles
 PRESSED_AGAIN = timedelta(minutes=4)  # so long staff wait between two presses of "retry failed"
 PRESSES = 40
@@ -121,6 +122,10 @@ class Wire(Door):
             number, play.time.at, url.host, request.method, url.path, url.query.decode(), request.read().decode()
         )
         play.course.log.append(logged)
+        most = MOST_CALLS * (len(play.scenario.people) + len(play.scenario.meetings))
+        if number > most and play.workers.running:
+            play.course.broken.append(f"more than {most} calls: the engine runs in circles")
+            play.workers.die()
         if connection.in_atomic_block:
             play.course.broken.append(f"call {number} was made inside a transaction")
         strikes = play.strikes.get(number, ())
@@ -378,8 +383,11 @@ class Play(Stand):
         """Do what is due, and jump to what is due next."""
         self.course.turns += 1
         self.turn()
+        if self._canary_failed():
+            self.course.closed_at = self.time.at
+            return
         self._staff()
-        if not Batch.objects.exclude(status=BatchStatus.CLOSED).exists() or self._canary_failed():
+        if not Batch.objects.exclude(status=BatchStatus.CLOSED).exists():
             self.course.closed_at = self.time.at
         elif self.course.broken:
             self.course.stuck = "ended at once"  # what follows is no news
