@@ -30,7 +30,7 @@ from recallops.sandbox.events import Events
 from recallops.sandbox.meetings import GOOGLE
 from tests.harness import TARGET
 from tests.simulation.scenario import Act as StaffAct
-from tests.simulation.scenario import Happening, Planned, Scenario, Strike, link, small
+from tests.simulation.scenario import HOUR, Happening, Planned, Scenario, Strike, link, small
 
 NO_TIME = timedelta(0)
 ALL_AT_ONCE = (StaffAct(0, "allow", "clean_up"),)
@@ -97,7 +97,7 @@ def _soon() -> Iterator[Scenario]:
 
 
 def _revoking() -> Iterator[Scenario]:
-    yield replace(small(), acts=ALL_AT_ONCE, switches={"delete_revokes_grant": [GOOGLE]})
+    yield replace(small(), acts=ALL_AT_ONCE, switches={"delete_revokes_grant": [GOOGLE]}, sweep_every=10)
 
 
 # -- mistakes of the engine
