@@ -14,9 +14,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.text import slugify
 
-from calendars.models import AuditEntry, Calendar, Customer, Handover, Workspace
-from migrations_app import tasks
-from migrations_app.itineraries import FORWARD, Step, position
+from calendars.models import AuditEntry, Calendar, Connection, Customer, Handover, Workspace
+from calendars.relay import outbox
+from migrations_app import cuts, engine, tasks
+from migrations_app.itineraries import BACK, Step, allows, position
 from migrations_app.models import Batch, BatchStatus, ErrorKind, Finding, Item, ItemStatus, Severity
 from recallops import clock
 
@@ -43,6 +44,14 @@ WRONG_NAME = "To confirm the delete, type the batch's name exactly: {slug}"
 NO_CUT_LINE = (
     "The company's application schedules here: there is no cut line, each share group goes over at a quiet moment."
 )
+GOES_BACK = "This batch goes back: there is nothing to allow and no cut line."
+NOT_ITS_STEP = "{step} is no step of this batch."
+ALREADY_BACK = "This batch goes back already."
+TOO_LATE_BACK = (
+    "This batch is closed, and the credentials that it kept are wiped. Make a batch from {target} to {source} to move "
+    "its calendars back."
+)
+CONFIRM_BACK = "Deleting in {target} what this batch made there must be confirmed by typing the batch's name: {slug}"
 NEEDS_CONFIRMATION = "Deleting calendars in {source} must be confirmed by typing the batch's name."
 
 
@@ -112,7 +121,7 @@ def buttons(batch: Batch) -> list[Button]:
     goal, now = position(batch.goal), position(batch.step)
     blocking = list(_blocking(batch)[:50])
     track = []
-    for step in FORWARD:
+    for step in batch.steps:
         place = position(step)
         if batch.closed_at or place < now:
             state = "done"
@@ -139,6 +148,8 @@ def _blocking(batch: Batch) -> Any:
 def _refusal(batch: Batch, step: Step, blocking: list[Finding]) -> str:
     if batch.closed_at:
         return CLOSED
+    if step not in batch.steps:
+        return NOT_ITS_STEP.format(step=step.label)
     if position(step) <= position(batch.goal):
         return ALREADY_ALLOWED.format(step=step.label)
     if position(step) > position(Step.EXPORT) and blocking:
@@ -180,6 +191,8 @@ def set_cut_line(batch: Batch, at: datetime, *, actor: Any) -> None:
     """Choose the meeting start from which assignments go to the target. Raises Refused."""
     if batch.handover.external:
         raise Refused(NO_CUT_LINE)
+    if batch.goes_back:
+        raise Refused(GOES_BACK)
     with transaction.atomic():
         before = Handover.objects.select_for_update().get(pk=batch.handover_id).cut_line
         if batch.closed_at:
@@ -204,6 +217,49 @@ def set_paused(batch: Batch, paused: bool, *, actor: Any, reason: str = "") -> N
         AuditEntry.objects.record(
             actor=actor, action="batch.pause" if paused else "batch.resume", subject=batch, reason=reason
         )
+        transaction.on_commit(tasks.look_again)
+
+
+def go_back(batch: Batch, *, actor: Any, confirm: str = "") -> None:
+    """Cancel or reverse: every calendar is in the source again, and what the batch made in the target is deleted.
+
+    `confirm` is the batch's name, typed; needed where the batch may have made anything in the target. Raises Refused.
+    """
+    batch.refresh_from_db()
+    external = [batch.source.family] if batch.handover.external else []
+    with transaction.atomic(), outbox.quiet(external):
+        mine = Batch.objects.select_for_update().filter(pk=batch.pk)
+        items = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
+        if not mine.filter(closed_at=None).exists() or items.filter(open=False).exists():
+            raise Refused(TOO_LATE_BACK.format(source=batch.source, target=batch.target))
+        if not Handover.objects.filter(pk=batch.handover_id, backwards=False).update(backwards=True, paused=False):
+            raise Refused(ALREADY_BACK)
+        confirmed: dict[str, Any] = {}
+        if allows(batch.goal, Step.RECREATE):
+            if confirm.strip() != batch.slug:
+                raise Refused(CONFIRM_BACK.format(target=batch.target, slug=batch.slug))
+            confirmed = {
+                "delete_confirmed_at": clock.now(),
+                "delete_confirmed_by": actor if getattr(actor, "pk", None) else None,
+            }
+        step = batch.step
+        mine.update(
+            goal=Step.CLEAN_UP,
+            step=BACK[0],
+            status=BatchStatus.RUNNING,
+            reached="",
+            reason="",
+            due_at=None,
+            attempts=0,
+            changed_at=clock.now(),
+            **confirmed,
+        )
+        engine.turn_round(batch)
+        Finding.objects.filter(batch=batch, code="stopped", gone_at=None).update(gone_at=clock.now())
+        Connection.objects.filter(items__in=items, closing=True).update(closing=False)
+        if external:
+            cuts.take_all_back(batch)
+        AuditEntry.objects.record(actor=actor, action="batch.go_back", subject=batch, at_step=step)
         transaction.on_commit(tasks.look_again)
 
 
@@ -234,17 +290,17 @@ def retry_failed(batch: Batch, *, actor: Any, items: Iterable[int] | None = None
 
 
 def leave_failed(batch: Batch, *, actor: Any, reason: str) -> int:
-    """Leave failed items in the source for good, with a reason that stays on record, so that the batch can end.
+    """Leave failed items where they are for good, with a reason that stays on record, so that the batch can end.
 
     Returns how many. Raises Refused.
     """
     if batch.closed_at:
         raise Refused(CLOSED)
     if not reason.strip():
-        raise Refused("Say in a few words why they may stay in the source; it stays on record.")
+        raise Refused("Say in a few words why they may stay where they are; it stays on record.")
     with transaction.atomic():
         count = Item.objects.filter(batch=batch, status=ItemStatus.FAILED).update(
-            status=ItemStatus.NOT_MOVABLE, reason=f"Left in the source: {reason.strip()}"[:600]
+            status=ItemStatus.NOT_MOVABLE, reason=f"Left in {batch.origin}: {reason.strip()}"[:600]
         )
         if not count:
             raise Refused("No calendar of this batch has failed.")

@@ -57,6 +57,7 @@ PAUSED = "The relay to {application} is paused."
 NOT_ANSWERING = "{application} has not taken webhooks since {since:%Y-%m-%d %H:%M} UTC: {problem}"
 BEHIND = "{count} webhook(s) of its calendars have not reached {application} yet."
 FULL = "{count} meeting(s) have a bot in both regions; more are not begun before these are through."
+GOES_BACK = "The batch goes back."
 FIRST_ALONE = "One group goes first, to see how long {application} takes."
 
 
@@ -241,6 +242,20 @@ def _cut(batch: Batch, one: _Planned, *, before: timedelta) -> None:
     for item in one.items:
         gone(batch, "no_cut", "fell_back", item=item)
     cut_watch.wake(calendars)
+
+
+def take_all_back(batch: Batch) -> None:
+    """Let only the source's webhooks reach the application again, for every calendar of a batch that goes back.
+
+    To be called while nobody puts webhooks into the outbox (`outbox.quiet`).
+    """
+    now = clock.now()
+    batch.share_groups.filter(state=State.WAITING).delete()
+    batch.share_groups.exclude(state=State.FELL_BACK).update(
+        state=State.FELL_BACK, fell_back_at=now, reason=GOES_BACK, lacking=0
+    )
+    outbox.route(Calendar.objects.filter(handover=batch.handover_id), batch.source_id, at=now)
+    transaction.on_commit(relay.pump)
 
 
 def accept(assignment: Assignment, batch: Batch, *, actor: Any, reason: str) -> None:

@@ -21,7 +21,7 @@ from calendars.leases import Lease
 from calendars.providers import errors
 from migrations_app import outcomes
 from migrations_app.findings import Found, note
-from migrations_app.itineraries import FORWARD, OF_THE_BATCH, Step, after, allows, position
+from migrations_app.itineraries import BACK, OF_THE_BATCH, Step, after, allows, position
 from migrations_app.models import Batch, BatchStatus, ErrorKind, Item, ItemStatus, Severity
 from migrations_app.outcomes import How, Outcome
 from migrations_app.steps import BATCH_STEPS, ITEM_STEPS
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger("recallops.engine")
 
 OUR_FAULT = "RecallOps met an error of its own ({error}). It is in the log under this item's number; report it."
-FAILED = "{count} calendar(s) failed. Retry them, or leave them in the source; then the batch goes on."
+FAILED = "{count} calendar(s) failed. Retry them, or leave them in {where}; then the batch goes on."
 DATABASE = "The database broke off; trying again."
 AT_REST = "Everything up to “{goal}” has come to rest. The next press goes on."
 
 
 def due_items(batch: Batch) -> QuerySet[Item]:
     """Return the items that may take their step now."""
-    steps = [step for step in FORWARD if step not in OF_THE_BATCH and allows(batch.goal, step)]
+    steps = [step for step in batch.steps if step not in OF_THE_BATCH and allows(batch.goal, step)]
     now = clock.now()
     return Item.objects.filter(
         Q(due_at=None) | Q(due_at__lte=now),
@@ -72,7 +72,8 @@ def advance(item_id: int, *, lease: Lease) -> None:
     if outcome.how is How.DONE:
         following = after(step)
         done = following is None or following in OF_THE_BATCH
-        fields |= {"status": ItemStatus.DONE if done else ItemStatus.READY, "attempts": 0}
+        end = ItemStatus.BACK if step in BACK else ItemStatus.DONE
+        fields |= {"status": end if done else ItemStatus.READY, "attempts": 0}
         fields |= {"step": step if done or following is None else following}
     elif outcome.how is How.STOP:
         fields |= {"status": ItemStatus.WAITING, "due_at": clock.now() + outcomes.LONGEST_RETRY}
@@ -86,14 +87,17 @@ def advance(item_id: int, *, lease: Lease) -> None:
         }[outcome.how]
         if outcome.how is not How.WAIT or not outcome.passing:
             fields["attempts"] = 0
-    won = mine.update(lease_token=None, lease_until=None, **fields)
-    if won and (fields.get("step", step), fields["status"]) != before:
+    # what was sent back, or to another step, while this ran goes on from there
+    won = mine.filter(step=step).update(lease_token=None, lease_until=None, **fields)
+    if not won:
+        mine.update(lease_token=None, lease_until=None)
+    elif (fields.get("step", step), fields["status"]) != before:
         Batch.objects.filter(pk=item.batch_id).update(changed_at=clock.now())
 
 
 def advance_batch(batch: Batch, *, lease: Lease) -> bool:
     """Run the batch's own next step, or notice where its items are. Returns whether to come again at once."""
-    mine = Batch.objects.filter(pk=batch.pk, lease_token=lease.token)
+    mine = Batch.objects.filter(pk=batch.pk, lease_token=lease.token, step=batch.step)
     step = Step(batch.step)
     if not allows(batch.goal, step):
         return _rest(batch, mine)
@@ -166,7 +170,7 @@ def follow_items(batch: Batch) -> None:
     active = [step for step, status in found if status in ItemStatus.active()]
     if not active and any(status == ItemStatus.FAILED for _, status in found):
         count = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION, status=ItemStatus.FAILED).count()
-        stop_batch(batch, FAILED.format(count=count))
+        stop_batch(batch, FAILED.format(count=count, where=batch.origin))
     elif not active:
         mine.update(step=Step.CLEAN_UP, changed_at=clock.now())
     else:
@@ -178,9 +182,28 @@ def follow_items(batch: Batch) -> None:
             Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.RUNNING, reason="")
 
 
+def turn_round(batch: Batch) -> int:
+    """Put the items of a batch that goes back onto the way back; return how many were not on it.
+
+    Anybody may do it at any time: an export that was under way when it was sent back may make items afterwards.
+    """
+    strays = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION).exclude(step__in=BACK)
+    return strays.update(
+        step=BACK[0],
+        status=ItemStatus.READY,
+        reason="",
+        error_kind=ErrorKind.NONE,
+        due_at=None,
+        attempts=0,
+        canary=False,
+        token_until=None,
+        deleted_at=None,
+    )
+
+
 def next_due(batch: Batch) -> datetime | None:
     """Return the earliest domain time at which an item of a batch wants to be looked at; None: never by itself."""
-    steps = [step for step in FORWARD if allows(batch.goal, step)]
+    steps = [step for step in batch.steps if allows(batch.goal, step)]
     waiting = Item.objects.filter(
         batch=batch, kind=Item.Kind.CONNECTION, status__in=ItemStatus.active(), step__in=steps
     )

@@ -90,6 +90,7 @@ def _batch(batch: Batch) -> dict[str, Any]:
         "status": batch.status,
         "reason": said(batch.reason),
         "paused": batch.handover.paused,
+        "goes_back": batch.goes_back,
         "soak_seconds": batch.soak.total_seconds(),
         "canary_wait_seconds": batch.canary_wait.total_seconds(),
         "created_by": str(batch.created_by or ""),

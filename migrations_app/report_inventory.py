@@ -14,8 +14,12 @@ from calendars.models import Connection, Event, IdMapping, Intent, Sweep
 from migrations_app.models import Batch, Item, ItemStatus
 from migrations_app.report_format import CHUNK, PAGE_ROWS, iso, listing, said
 
-ADDS_UP = "{exported} exported = {moved} moved + {waiting} waiting + {not_movable} not movable + {failed} failed."
+ADDS_UP = (
+    "{exported} exported = {moved} moved{again} + {waiting} waiting + {not_movable} not movable + {failed} failed."
+)
+AGAIN = " + {back} in the source again"
 UNACCOUNTED = "It does not add up: {count} of {exported} exported calendar(s) are unaccounted for: {names}."
+ENDED = (ItemStatus.DONE, ItemStatus.BACK)
 NOT_EXPORTED = "Nothing has been exported yet."
 LOST_ROW = "the source listed it, and no item was made for it"
 NO_NEW_ID = "marked as moved, but its id in the target is not on record"
@@ -100,12 +104,10 @@ def items(batch: Batch, *, whole: bool) -> dict[str, Any]:
     lost = list(_without_item(batch))
     unaccounted = [*lost, *_without_class(batch, mapped)]
     exported = sum(classes.values()) + len(lost)
-    sums = {name: classes[name] for name in ("moved", "waiting", "not_movable", "failed")}
-    waiting_rows = _moved_items(batch).exclude(status=ItemStatus.DONE).order_by("pk")
+    sums = {name: classes[name] for name in ("moved", "back", "waiting", "not_movable", "failed")}
+    waiting_rows = _moved_items(batch).exclude(status__in=ENDED).order_by("pk")
     not_done = sum(
-        number
-        for (kind, status), number in counts.items()
-        if kind == Item.Kind.CONNECTION and status != ItemStatus.DONE
+        number for (kind, status), number in counts.items() if kind == Item.Kind.CONNECTION and status not in ENDED
     )
     return {
         "counts": [
@@ -129,7 +131,7 @@ def _class_of(status: str, *, mapped: bool) -> str:
         return "moved" if mapped else "unaccounted"
     if status in (*ItemStatus.active(), ItemStatus.USER):
         return "waiting"
-    return {"failed": "failed", "not_movable": "not_movable"}.get(status, "unaccounted")
+    return {"failed": "failed", "not_movable": "not_movable", "back": "back"}.get(status, "unaccounted")
 
 
 def _label(status: str) -> str:
@@ -139,7 +141,8 @@ def _label(status: str) -> str:
 def _conservation(exported: int, sums: dict[str, int], unaccounted: list[dict[str, str]]) -> str:
     if not exported:
         return NOT_EXPORTED
-    words = ADDS_UP.format(exported=exported, **sums)
+    again = AGAIN.format(**sums) if sums["back"] else ""
+    words = ADDS_UP.format(exported=exported, again=again, **sums)
     if exported == sum(sums.values()):
         return words
     names = ", ".join(row["calendar"] or row["id"] for row in unaccounted[:10])
@@ -159,7 +162,10 @@ def _without_item(batch: Batch) -> Iterator[dict[str, str]]:
     customers = list(batch.customers.values_list("pk", flat=True))
     if customers:
         known = known.filter(calendar__customer__in=customers)
-    for one in known.filter(items=None).select_related("calendar").order_by("pk").iterator(CHUNK):
+    named = Item.objects.filter(kind=Item.Kind.CONNECTION, batch__source=batch.source_id).values("source_id")
+    for one in (
+        known.exclude(remote_id__in=named).filter(items=None).select_related("calendar").order_by("pk").iterator(CHUNK)
+    ):
         made = [change["created_at"] for change in one.status_changes if change.get("created_at")]
         if made and read_at and min(datetime.fromisoformat(text) for text in made) > read_at:
             continue  # it was connected after the export

@@ -87,10 +87,12 @@ def find_work(slug: str, room: int) -> list[Callable[[], None]]:
     if (trouble := batch.source.trouble or batch.target.trouble) and not batch.due_at:
         engine.stop_batch(batch, trouble)
         return []
-    if allows(batch.goal, Step.HAND_OVER):
+    if batch.goes_back:
+        engine.turn_round(batch)
+    elif allows(batch.goal, Step.HAND_OVER):
         hand_over.prepare(batch)
     ids = take(engine.due_items(batch), limit=room, lease=lease, order_by=["nearest", "pk"])
-    if not ids and not (batch.step == Step.HAND_OVER and hand_over.wake_finished(batch)):
+    if not ids and not (batch.step in hand_over.HANDING and hand_over.wake_finished(batch)):
         engine.follow_items(batch)
     return [partial(engine.advance, pk, lease=lease) for pk in ids]
 
@@ -130,7 +132,7 @@ def next_due() -> datetime | None:
 
 def _look_at(batch: Batch) -> datetime:
     """Return when a batch's share groups are looked at again; never where there are none."""
-    if not batch.handover.external or not allows(batch.goal, Step.HAND_OVER):
+    if not batch.handover.external or batch.goes_back or not allows(batch.goal, Step.HAND_OVER):
         return datetime.max.replace(tzinfo=UTC)
     return batch.groups_due_at or clock.now()
 

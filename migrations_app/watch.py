@@ -12,15 +12,16 @@ from enum import IntEnum
 
 from django.db.models import Count, Min
 
-from migrations_app.itineraries import FORWARD, Step
+from migrations_app.itineraries import Step
 from migrations_app.models import Batch, BatchStatus, Finding, Item, ItemStatus, Severity
 from recallops import clock
 
 MOST_WAITS = 6
 
 CLOSED = "Closed: all {moved} calendar(s) are moved."
+BACK = "Closed: all {back} calendar(s) are in the source again."
 REACHED = "“{goal}” is done for all {total} calendar(s). The next step waits for its press."
-PEOPLE = "{head} {count} calendar(s) stay in the source until a person has done something; the report names each."
+PEOPLE = "{head} {count} calendar(s) stay in {where} until a person has done something; the report names each."
 FAILED = "{head} {count} calendar(s) failed, the first: {first} Solve it, then run again with --retry-failed."
 BLOCKED = "Stopped: {sentence} {remedy} Solve it and run again with --retry-failed, or waive it on the batch's page."
 STOPPED = "Stopped: {reason} Solve it, then run again with --retry-failed."
@@ -119,8 +120,12 @@ def ending(seen: Look) -> Ending | None:
         return Ending(Code.STOPPED, STOPPED.format(reason=batch.reason))
     if batch.closed_at is None and (not batch.goal or batch.reached != batch.goal):
         return None
-    moved = seen.having(ItemStatus.DONE)
-    if batch.closed_at:
+    moved, where = seen.having(ItemStatus.DONE), "the target" if batch.goes_back else "the source"
+    if batch.closed_at and batch.goes_back:
+        back = seen.having(ItemStatus.BACK)
+        head = f"Closed: {back} of {seen.total} calendar(s) are in the source again."
+        fine = BACK.format(back=back)
+    elif batch.closed_at:
         head, fine = f"Closed: {moved} of {seen.total} calendar(s) are moved.", CLOSED.format(moved=moved)
     else:
         goal = batch.get_goal_display()
@@ -128,7 +133,7 @@ def ending(seen: Look) -> Ending | None:
     if failed := seen.having(ItemStatus.FAILED):
         return Ending(Code.FAILED, FAILED.format(head=head, count=failed, first=seen.failure))
     if people := seen.having(ItemStatus.USER, ItemStatus.NOT_MOVABLE):
-        return Ending(Code.PEOPLE, PEOPLE.format(head=head, count=people))
+        return Ending(Code.PEOPLE, PEOPLE.format(head=head, count=people, where=where))
     return Ending(Code.FINE, fine)
 
 
@@ -137,8 +142,11 @@ def progress(seen: Look) -> str:
     batch = seen.batch
     if not seen.total:
         return f"{batch.get_step_display().lower()}: {batch.reason or batch.get_status_display()}"
-    parts = [f"{step.label.lower()} {number}" for step in FORWARD if (number := seen.at_step(step))]
-    parts.append(f"moved {seen.having(ItemStatus.DONE)} of {seen.total}")
+    parts = [f"{step.label.lower()} {number}" for step in batch.steps if (number := seen.at_step(step))]
+    if batch.goes_back:
+        parts.append(f"back {seen.having(ItemStatus.BACK)} of {seen.total}")
+    else:
+        parts.append(f"moved {seen.having(ItemStatus.DONE)} of {seen.total}")
     for label, statuses in (
         ("waiting for a person", (ItemStatus.USER, ItemStatus.NOT_MOVABLE)),
         ("failed", ("failed",)),

@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 
 from calendars.models.workspace import Workspace
 from recallops import clock
+
+
+class IdMappingManager(models.Manager["IdMapping"]):
+    """Writes which ids became which."""
+
+    def moved(self, kind: str, pairs: Collection[tuple[str, str]], *, source: int, target: int) -> None:
+        """Record (old id, new id) of things that went from one workspace to another.
+
+        Of rows that say otherwise of one of these ids, or that are taken back by this, it is noted that they hold no
+        more.
+        """
+        with transaction.atomic():
+            known = self.select_for_update().filter(kind=kind, superseded=False)
+            named = known.filter(
+                Q(source=source, source_remote_id__in=[old for old, _ in pairs])
+                | Q(target=target, target_remote_id__in=[new for _, new in pairs])
+                | Q(source=target, target=source, source_remote_id__in=[new for _, new in pairs])
+            )
+            wanted = {(source, old, target, new) for old, new in pairs}
+            stale = [
+                row.pk
+                for row in named
+                if (row.source_id, row.source_remote_id, row.target_id, row.target_remote_id) not in wanted
+            ]
+            self.filter(pk__in=stale).update(superseded=True)
+            self.bulk_create(
+                [
+                    IdMapping(kind=kind, source_id=source, source_remote_id=old, target_id=target, target_remote_id=new)
+                    for old, new in pairs
+                ],
+                ignore_conflicts=True,
+            )
 
 
 class IdMapping(models.Model):
@@ -27,6 +60,8 @@ class IdMapping(models.Model):
         editable=False,
         help_text="The transaction that wrote it last; set by a trigger, whatever is saved here.",
     )
+
+    objects = IdMappingManager()
 
     class Meta:
         verbose_name = "id mapping"

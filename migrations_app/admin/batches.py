@@ -32,7 +32,7 @@ from migrations_app import control, report
 from migrations_app.admin import page
 from migrations_app.admin.forms import CutLineForm, GoalForm, NewBatchForm, NumbersForm
 from migrations_app.control import Refused
-from migrations_app.itineraries import FORWARD, Step
+from migrations_app.itineraries import Step
 from migrations_app.models import Batch, BatchStatus
 from migrations_app.report_format import one_moment, pieces
 from migrations_app.steps.hand_over import propose
@@ -49,7 +49,8 @@ CUT = "Meetings that start at {at} UTC or later go to the target."
 PAUSED = "Paused. Hand-overs that have begun are brought to their end."
 RESUMED = "Goes on."
 RETRIED = "{count} will be tried again."
-LEFT = "{count} stay in the source for good."
+LEFT = "{count} stay where they are for good."
+SENT_BACK = "It goes back: every calendar to the source, and what the batch made in the target is deleted at the end."
 NOTHING_FAILED = "Nothing has failed and nothing waits for a person, so nothing was changed."
 NO_NUMBERS_CHANGED = "Nothing was changed."
 NUMBERS_CHANGED = "Changed: {names}."
@@ -119,7 +120,7 @@ class BatchAdmin(HistoryAdmin):
         may_change = self.has_drive_permission(request, batch)
         shown = page.live(batch, may_change=may_change)
         track = shown["track"]
-        delete = next(stop for stop in track if stop.step == Step.DELETE_OLD)
+        delete = next((stop for stop in track if stop.step == Step.DELETE_OLD), None)
         context = {
             **self.admin_site.each_context(request),
             **shown,
@@ -220,7 +221,7 @@ class BatchAdmin(HistoryAdmin):
         """Allow everything up to a step."""
         form = GoalForm(request.POST)
         if not form.is_valid():
-            raise Refused(f"There is no such step. The steps are {', '.join(step.label for step in FORWARD)}.")
+            raise Refused(f"There is no such step. The steps are {', '.join(step.label for step in obj.steps)}.")
         step = Step(form.cleaned_data["step"])
         control.set_goal(obj, step, actor=request.user, confirm=form.cleaned_data["confirm"])
         return ALLOWED.format(step=step.label)
@@ -254,7 +255,13 @@ class BatchAdmin(HistoryAdmin):
             raise Refused(NOTHING_FAILED)
         return RETRIED.format(count=count)
 
-    @post_action(label="leave failed in the source", permission="drive")
+    @post_action(label="go back", permission="drive")
+    def go_back(self, request: HttpRequest, obj: Batch) -> str:
+        """Cancel or reverse."""
+        control.go_back(obj, actor=request.user, confirm=request.POST.get("confirm", "")[:80])
+        return SENT_BACK
+
+    @post_action(label="leave failed where they are", permission="drive")
     def leave_failed(self, request: HttpRequest, obj: Batch) -> str:
         """Give up on what failed, so that the batch can end."""
         count = control.leave_failed(obj, actor=request.user, reason=request.POST.get("reason", ""))

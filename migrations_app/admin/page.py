@@ -16,11 +16,11 @@ from django.urls import reverse
 
 from calendars.admin.ledger import VERDICT_COLOURS
 from calendars.models import Assignment, AuditEntry, Customer, Verdict
-from migrations_app import control
+from migrations_app import control, undo
 from migrations_app.admin import group_summary
 from migrations_app.admin.items import STATUS_COLOURS, items_url
 from migrations_app.coverage import assignments_of
-from migrations_app.itineraries import FORWARD, OF_THE_BATCH, OF_THE_ITEM, position
+from migrations_app.itineraries import OF_THE_BATCH, OF_THE_ITEM, position
 from migrations_app.models import Batch, BatchStatus, CoverageReading, Finding, Item, ItemStatus, Severity, ShareGroup
 from recallops import clock
 from recallops.admin_display import list_url
@@ -78,10 +78,11 @@ ACTS = {
     "batch.create": "made the batch",
     "batch.goal": "allowed a step",
     "batch.cut_line": "set the cut line",
+    "batch.go_back": "sent it back",
     "batch.pause": "paused",
     "batch.resume": "resumed",
     "batch.retry_failed": "pressed “retry failed”",
-    "batch.leave_failed": "left what failed in the source",
+    "batch.leave_failed": "left what failed where it is",
     "batch.numbers": "changed the numbers",
     "finding.waive": "waived a finding",
     "share_group.cut": "cut a share group",
@@ -124,7 +125,9 @@ def fetch(pk: int) -> Batch | None:
 
 def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
     """Return all that changes while a batch runs: the live part of its page."""
-    counts = _item_counts(batch)
+    rows = _item_counts(batch)
+    counts: _Counts = {(row["kind"], row["step"], row["status"]): row["count"] for row in rows}
+    verdicts = _verdict_counts(batch)
     found = _findings(batch)
     return {
         "batch": batch,
@@ -136,9 +139,10 @@ def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
         "refusals": _refusals(track),
         "items": _items(batch, counts),
         "waits": _waits(batch),
-        "coverage": _coverage(batch),
+        "coverage": _coverage(batch, verdicts),
         "groups": group_summary.summary(batch),
         "readings": _readings(batch),
+        "undo": _undo(batch, rows, verdicts),
         "findings": found[:MOST_FINDINGS],
         "more_findings": len(found) > MOST_FINDINGS,
         "findings_url": list_url(Finding, batch__id__exact=batch.pk, state="open"),
@@ -157,10 +161,11 @@ def digest(shown: dict[str, Any]) -> str:
     plain = {
         name: value
         for name, value in shown.items()
-        if name not in {"batch", "findings", "acts", "track", "items", "coverage", "waits"}
+        if name not in {"batch", "findings", "acts", "track", "items", "coverage", "waits", "undo"}
     }
     batch: Batch = shown["batch"]
     plain["batch"] = [batch.status, batch.step, batch.reason, batch.changed_at, batch.started_at, batch.closed_at]
+    plain["undo"] = asdict(shown["undo"])
     plain["track"] = [asdict(stop) for stop in shown["track"]]
     plain["items"] = [shown["items"]["matrix"], shown["items"]["total"]]
     plain["coverage"] = [asdict(one) for one in shown["coverage"]["tallies"]]
@@ -173,7 +178,7 @@ def digest(shown: dict[str, Any]) -> str:
 def controls_digest(batch: Batch) -> str:
     """Return a short text that changes when a person changed what the forms of the page show."""
     order = batch.handover
-    shown = [batch.goal, order.paused, order.cut_line, batch.delete_confirmed_at, batch.closed_at]
+    shown = [batch.goal, order.paused, order.backwards, order.cut_line, batch.delete_confirmed_at, batch.closed_at]
     shown += [batch.soak, batch.canary_wait, batch.drivers]
     return hashlib.sha256(json.dumps(shown, default=str).encode()).hexdigest()[:16]
 
@@ -183,9 +188,21 @@ def controls_digest(batch: Batch) -> str:
 _Counts = dict[tuple[str, str, str], int]
 
 
-def _item_counts(batch: Batch) -> _Counts:
-    rows = Item.objects.filter(batch=batch).order_by().values_list("kind", "step", "status").annotate(count=Count("pk"))
-    return {(kind, step, status): count for kind, step, status, count in rows}
+def _item_counts(batch: Batch) -> list[dict[str, Any]]:
+    items: Any = Item.objects.filter(batch=batch).order_by().values("kind", "step", "status")
+    return list(items.annotate(count=Count("pk"), **undo.item_counts()))
+
+
+def _verdict_counts(batch: Batch) -> list[dict[str, Any]]:
+    rows: Any = assignments_of(batch).order_by().values("verdict")
+    return list(rows.annotate(count=Count("pk"), **undo.meeting_counts(batch)))
+
+
+def _undo(batch: Batch, items: list[dict[str, Any]], meetings: list[dict[str, Any]]) -> undo.Undo:
+    """What staff read about going back, from the counts that the page has anyway."""
+    counts = {name: sum(row[name] for row in items) for name in undo.item_counts()}
+    flipped = min((row["flipped"] for row in meetings if row["flipped"]), default=None)
+    return undo.of(batch, flipped=flipped, handed=sum(row["handed"] for row in meetings), **counts)
 
 
 def _notes(batch: Batch) -> list[Tally]:
@@ -218,7 +235,7 @@ def _track(batch: Batch, counts: _Counts, *, may_change: bool) -> list[Stop]:
                 n
                 for (_, step, status), n in moved.items()
                 if status != ItemStatus.NOT_MOVABLE
-                and (status == ItemStatus.DONE or position(step) > position(button.step))
+                and (status in (ItemStatus.DONE, ItemStatus.BACK) or position(step) > position(button.step))
             )
         stops.append(
             Stop(
@@ -283,7 +300,7 @@ def _items(batch: Batch, counts: _Counts) -> dict[str, Any]:
                 for status in statuses
             ],
         )
-        for step in FORWARD
+        for step in batch.steps
         if any(moved.get((step, status)) for status in statuses)
     ]
     checklist = sum(n for key, n in counts.items() if key[0] == Item.Kind.CHECKLIST)
@@ -335,9 +352,9 @@ def _waits(batch: Batch) -> list[Wait]:
     return sorted(rows, key=lambda row: (-row.count, row.what, row.reason))
 
 
-def _coverage(batch: Batch) -> dict[str, Any]:
+def _coverage(batch: Batch, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The ledger's verdicts, counted from the rows."""
-    counted: dict[str, int] = dict(assignments_of(batch).order_by().values_list("verdict").annotate(Count("pk")))
+    counted: dict[str, int] = {row["verdict"]: row["count"] for row in rows}
     tallies = [
         Tally(
             verdict.label,

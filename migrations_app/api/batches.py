@@ -53,6 +53,7 @@ class BatchOf(serializers.Serializer[Any]):
     goal = serializers.ChoiceField(Step.values, allow_null=True, help_text="The furthest step that is allowed.")
     status = serializers.ChoiceField(BatchStatus.values)
     reason = serializers.CharField(allow_blank=True, help_text="Why it waits or was stopped, for people.")
+    goes_back = serializers.BooleanField(help_text="It was cancelled or reversed: all goes to the source again.")
     paused = serializers.BooleanField(help_text="No further meeting is handed over for now.")
     cut_line = serializers.DateTimeField(allow_null=True, help_text="Meetings from here on go to the target.")
     started_at = serializers.DateTimeField(allow_null=True)
@@ -196,6 +197,7 @@ def _told(batches: Sequence[Batch]) -> list[dict[str, Any]]:
             "goal": one.goal or None,
             "status": one.status,
             "reason": one.reason,
+            "goes_back": one.goes_back,
             "paused": one.handover.paused,
             "cut_line": one.handover.cut_line,
             "started_at": one.started_at,

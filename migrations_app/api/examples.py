@@ -12,6 +12,7 @@ _BATCH = {
     "goal": "hand_over",
     "status": "running",
     "reason": "",
+    "goes_back": False,
     "paused": False,
     "cut_line": "2026-11-23T14:00:00Z",
     "started_at": "2026-11-23T12:00:00Z",

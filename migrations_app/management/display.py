@@ -100,8 +100,9 @@ class RichDisplay:
         for finding in found:
             self.console.print(Text(describe(finding), style=colours.get(finding.severity, "dim")))
         table = Table(title=f"{seen.batch.slug}   {seen.at:%Y-%m-%d %H:%M:%S} UTC", title_justify="left")
-        columns = [(step.label, seen.at_step(step)) for step in OF_THE_ITEM]
-        columns += [("Moved", seen.having(ItemStatus.DONE)), ("For a person", seen.having("user", "not_movable"))]
+        columns = [(step.label, seen.at_step(step)) for step in seen.batch.steps if step in OF_THE_ITEM]
+        ended = ("Back", ItemStatus.BACK) if seen.batch.goes_back else ("Moved", ItemStatus.DONE)
+        columns += [(ended[0], seen.having(ended[1])), ("For a person", seen.having("user", "not_movable"))]
         columns += [("Failed", seen.having(ItemStatus.FAILED)), ("All", seen.total)]
         for label, _ in columns:
             table.add_column(label, justify="right")

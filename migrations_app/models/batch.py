@@ -9,8 +9,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
-from calendars.models import Customer, Handover, Workspace
-from migrations_app.itineraries import Step
+from calendars.models import Connection, Customer, Handover, Workspace
+from migrations_app.itineraries import Step, way
 
 
 class BatchStatus(models.TextChoices):
@@ -91,6 +91,26 @@ class Batch(models.Model):
     def __str__(self) -> str:
         return self.slug
 
+    @property
+    def goes_back(self) -> bool:
+        """Tell whether it was cancelled or reversed: everything goes to the source again."""
+        return self.handover.backwards
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of the way that it is on."""
+        return way(back=self.goes_back)
+
+    @property
+    def origin(self) -> Workspace:
+        """The workspace that calendars leave on this way."""
+        return self.target if self.goes_back else self.source
+
+    @property
+    def destination(self) -> Workspace:
+        """The workspace that calendars go to on this way."""
+        return self.source if self.goes_back else self.target
+
 
 class ItemStatus(models.TextChoices):
     """How one item is doing; which step it is at is said apart from this."""
@@ -101,6 +121,7 @@ class ItemStatus(models.TextChoices):
     FAILED = "failed", "failed"
     NOT_MOVABLE = "not_movable", "not movable"
     DONE = "done", "moved"
+    BACK = "back", "in the source again"
 
     @classmethod
     def active(cls) -> tuple[ItemStatus, ...]:
@@ -110,7 +131,7 @@ class ItemStatus(models.TextChoices):
     @classmethod
     def terminal(cls) -> tuple[ItemStatus, ...]:
         """Those that end a batch: nothing more happens without a person."""
-        return (cls.USER, cls.FAILED, cls.NOT_MOVABLE, cls.DONE)
+        return (cls.USER, cls.FAILED, cls.NOT_MOVABLE, cls.DONE, cls.BACK)
 
     @property
     def colour(self) -> str:
@@ -122,6 +143,7 @@ class ItemStatus(models.TextChoices):
             "failed": "danger",
             "not_movable": "warning",
             "done": "success",
+            "back": "success",
         }[self.value]
 
 
@@ -170,7 +192,9 @@ class Item(models.Model):
     due_at = models.DateTimeField(null=True, help_text="Domain time from which it is looked at again.")
     nearest = models.DateTimeField(null=True, help_text="Start of its nearest wanted meeting: served first.")
     attempts = models.IntegerField(default=0)
-    deleted_at = models.DateTimeField(null=True, help_text="Domain time of the delete in the source.")
+    deleted_at = models.DateTimeField(
+        null=True, help_text="Domain time of the delete where it came from: the source, on the way back the target."
+    )
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
 
@@ -189,6 +213,16 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return self.title or self.source_id
+
+    @property
+    def leaving(self) -> Connection | None:
+        """The connection that goes on this way: the source's, on the way back the target's."""
+        return self.target_connection if self.batch.goes_back else self.connection
+
+    @property
+    def staying(self) -> Connection | None:
+        """The connection that stays on this way."""
+        return self.connection if self.batch.goes_back else self.target_connection
 
 
 class Severity(models.TextChoices):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from migrations_app.itineraries import OF_THE_ITEM, Step
 from migrations_app.models import Batch, Item
 from migrations_app.outcomes import Outcome
-from migrations_app.steps import clean_up, delete_old, export, hand_over, preflight, recreate, verify
+from migrations_app.steps import clean_up, delete_old, export, hand_over, preflight, recreate, restore, verify
 
 BATCH_STEPS: dict[Step, Callable[[Batch], Outcome]] = {
     Step.PREFLIGHT: preflight.run,
@@ -19,6 +19,9 @@ ITEM_STEPS: dict[Step, Callable[[Item], Outcome]] = {
     Step.VERIFY: verify.run,
     Step.HAND_OVER: hand_over.run,
     Step.DELETE_OLD: delete_old.run,
+    Step.RESTORE: restore.run,
+    Step.HAND_BACK: hand_over.back,
+    Step.EMPTY_TARGET: delete_old.empty_target,
 }
 
 assert set(ITEM_STEPS) == set(OF_THE_ITEM)  # noqa: S101 (a step without code must not start)

@@ -26,6 +26,8 @@ COMING_BACK = "{count} meeting(s) of groups that fell back are being brought bac
 LOOK_AGAIN = timedelta(minutes=1)
 LONGEST_BACK = timedelta(hours=2)  # what has not come back by then stays where it is covered
 
+TURNED = "It was sent back meanwhile."
+
 CHECKLIST = {
     "webhooks": "Webhook endpoints in {source}: remove them in the vendor's dashboard, and check those of {target}.",
     "secrets": "Webhook verification secrets: the application knows those of {target}.",
@@ -36,6 +38,13 @@ CHECKLIST = {
     "subscription": "The subscription of {source} is cancelled when everything else is done.",
 }
 
+CHECKLIST_BACK = {
+    "webhooks": "Webhook endpoints in {target}: remove them in the vendor's dashboard if nothing else uses them.",
+    "keys": "API keys of {target}: disable them in the vendor's dashboard if nothing else uses them.",
+    "recordings": "Recordings that bots of {target} made meanwhile are exported if they must be kept.",
+    "ids": "Ids changed once more where calendars were made again in {source}: the API's id map names them.",
+}
+
 
 def run(batch: Batch) -> Outcome:
     """Close the batch."""
@@ -44,13 +53,17 @@ def run(batch: Batch) -> Outcome:
     for moment in (CoverageReading.Moment.CUT, CoverageReading.Moment.AFTER):
         coverage.read(batch, moment)
     with transaction.atomic():
+        # from here on there is no way back: nobody may turn it round at the same moment
+        if not Batch.objects.select_for_update().filter(pk=batch.pk, step=Step.CLEAN_UP).exists():
+            return wait(TURNED, clock.now())
         _wipe(batch)
         _make_checklist(batch)
         mine = Item.objects.filter(batch=batch)
         Calendar.objects.filter(handover=batch.handover).update(handover=None)
         Connection.objects.filter(items__in=mine).exclude(status="deleted").update(closing=False)
         mine.update(open=False)
-        _go_on_in_the_target(batch)
+        if not batch.goes_back:
+            _go_on_in_the_target(batch)
         _let_go(batch)
         outbox.settle_held(batch.target_id)
         Batch.objects.filter(pk=batch.pk).update(calls_after=inventory.calls(batch))
@@ -118,7 +131,7 @@ def _make_checklist(batch: Batch) -> None:
                 status=ItemStatus.USER,
                 reason="Only a person can do this.",
             )
-            for code, text in CHECKLIST.items()
+            for code, text in (CHECKLIST_BACK if batch.goes_back else CHECKLIST).items()
         ],
         ignore_conflicts=True,
     )

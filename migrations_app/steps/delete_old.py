@@ -1,12 +1,14 @@
-"""Delete old: take the calendar out of the source, when nothing can be lost by it.
+"""Delete old: take the calendar out of the source, when nothing can be lost by it. Empty target: the same, mirrored.
+
+On the way back it is the target's that goes, if the batch made it; whatever else is in the target stays.
 
 1. The goal allows it and the delete was confirmed by typing the batch's name; the soak since its last flip is over.
 2. One calendar for each (platform, OAuth client) goes first: the canary. The others wait until it has passed.
 3. The connection is marked *closing*; `reconcile` takes its bots off first, as far as others hold them.
-4. Gate: full lists of both sides, begun just now, show no bot on it in the source and each of its wanted meetings
-   covered on another calendar; the list of bots (path B) shows the same; none starts soon; no write is open.
+4. Gate: full lists of both sides, begun just now, show no bot on it and each of its wanted meetings covered on
+   another calendar; the list of bots (path B) shows the same; none starts soon; no write is open.
 5. Intent, delete, read back: the provider does not know it any more.
-6. The canary is waited for, and passes only when the target minted a token after the delete.
+6. The canary is waited for, and passes only when the side that stays minted a token after the delete.
 
 What fails the gate is named, is a finding, and is looked at again: the delete is refused, not forced.
 """
@@ -14,6 +16,7 @@ What fails the gate is named, is a finding, and is looked at again: the delete i
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Max, QuerySet
 
@@ -27,8 +30,9 @@ from migrations_app import coverage, inventory
 from migrations_app.findings import Found, gone, note
 from migrations_app.itineraries import Step
 from migrations_app.models import Item, ItemStatus, Severity
-from migrations_app.outcomes import DONE, Outcome, stop, wait
+from migrations_app.outcomes import DONE, How, Outcome, stop, wait
 from migrations_app.steps import recreate
+from migrations_app.steps.holding import SOMEBODY_ELSE, still_held
 from recallops import clock
 
 SOAK = "It is left in both regions until {until:%Y-%m-%d %H:%M} UTC, in case something shows up."
@@ -36,12 +40,12 @@ NOT_CONFIRMED = "The delete was not confirmed yet."
 CANARY_FIRST = "Waits for the first calendar of its kind ({canary}) to be deleted without harm."
 CANARY_LOOK = "Deleted as the first of its kind; looked at again {until:%H:%M} UTC."
 CANARY_FAILED = (
-    "After {calendar} was deleted in the source, the target could not use its grant any more: {words} Nothing more is "
-    "deleted; its user must connect it again."
+    "After {calendar} was deleted in {origin}, {destination} could not use its grant any more: {words} Nothing more "
+    "is deleted; its user must connect it again."
 )
-CANARY_ASKS_AGAIN = "The target still uses its token from before the delete; asked again {until:%H:%M} UTC."
+CANARY_ASKS_AGAIN = "{destination} still uses its token from before the delete; asked again {until:%H:%M} UTC."
 NO_CANARY = "No calendar of its kind is without a meeting in the next {minutes} minutes; looking again."
-DETACHING = "{count} bot(s) in the source are still on it."
+DETACHING = "{count} bot(s) in {origin} are still on it."
 REFUSED = "Refused: the meeting of {start:%Y-%m-%d %H:%M} UTC at {url} is {verdict}{note}."
 REFUSED_REMEDY = "It is looked at again by itself; if it stays, open the meeting in the ledger."
 NEAR = "Waits: a meeting of it starts at {start:%H:%M} UTC."
@@ -50,19 +54,20 @@ FELL_BACK = "Its share group fell back to the source: nothing of it is deleted t
 REFUSALS = ("delete_refused", "not_listed")
 READING = "reading the list of bots in {workspace}"
 LOST = "The answer to the delete was lost; reading before anything else."
+STILL_THERE = "It is still shown after the delete; reading again."
 LOOK_AGAIN = timedelta(minutes=1)
 LIST_AGE = timedelta(minutes=10)
 GATE_AGE = timedelta(seconds=60)
 
 
 def run(item: Item) -> Outcome:
-    """Delete the calendar in the source, or say what keeps it."""
-    source, target = item.connection, item.target_connection
-    if source is None or target is None:
+    """Delete the calendar where it leaves, or say what keeps it."""
+    leaving, staying = item.leaving, item.staying
+    if leaving is None or staying is None:
         raise ValueError("an item to delete has a connection on both sides")
     batch, now = item.batch, clock.now()
-    if item.deleted_at or source.status == "deleted":
-        return _after_delete(item, target)
+    if item.deleted_at or leaving.status == "deleted":
+        return _after_delete(item, staying)
     if (lost := recreate.lost(item)) is not None:
         return lost
     if not batch.delete_confirmed_at:
@@ -72,25 +77,34 @@ def run(item: Item) -> Outcome:
         return wait(SOAK.format(until=until), until)
     if (not_yet := _canary_first(item)) is not None:
         return not_yet
-    if not source.closing:
+    if not leaving.closing:
         if _fell_back(item):
             return wait(FELL_BACK, now + LOOK_AGAIN)
-        Connection.objects.filter(pk=source.pk).update(closing=True)
-        assignments.touch_connections([source])
-        source.closing = True
-    if (refusal := _gate(item, source, target)) is not None:
+        Connection.objects.filter(pk=leaving.pk).update(closing=True)
+        assignments.touch_connections([leaving])
+        leaving.closing = True
+    if (refusal := _gate(item, leaving, staying)) is not None:
         return refusal
     if _fell_back(item):
         return wait(FELL_BACK, now + LOOK_AGAIN)
     if item.canary and item.token_until is None:
-        item.token_until = client_for(batch.target).access_token(target.remote_id).expires_at or now
-        Item.objects.filter(pk=item.pk).update(token_until=item.token_until)
-    return _delete(item, source)
+        _keep(item, token_until=client_for(batch.destination).access_token(staying.remote_id).expires_at or now)
+    return _delete(item, leaving)
+
+
+def empty_target(item: Item) -> Outcome:
+    """Delete the calendar in the target on the way back, if this batch made it."""
+    if item.target_connection is None or not item.created_target:
+        return DONE
+    outcome = run(item)
+    if outcome.how is How.DONE:
+        recreate.forget_ids(item.target_connection)
+    return outcome
 
 
 def _fell_back(item: Item) -> bool:
     """Tell whether the company's application schedules this calendar in the source (again)."""
-    if item.connection is None or not item.batch.handover.external:
+    if item.connection is None or not item.batch.handover.external or item.batch.goes_back:
         return False
     theirs = Calendar.objects.filter(pk=item.connection.calendar_id)  # read anew: it may have fallen back just now
     return not theirs.filter(relayed_from=item.batch.target_id).exists()
@@ -99,7 +113,7 @@ def _fell_back(item: Item) -> bool:
 def _soak_until(item: Item) -> datetime | None:
     """Return until when it is kept in both regions; None when none of its meetings was handed over."""
     flipped = Assignment.objects.filter(
-        occurrences__calendar=item.connection.calendar_id if item.connection else None, owner=item.batch.target
+        occurrences__calendar=item.connection.calendar_id if item.connection else None, owner=item.batch.destination
     ).aggregate(last=Max("flipped_at"))["last"]
     return flipped + item.batch.soak if flipped else None
 
@@ -119,9 +133,11 @@ def _kind(item: Item) -> dict[str, str]:
 def _canary_first(item: Item) -> Outcome | None:
     """Return why to wait for the canary; None when it has passed or is this very item."""
     alike = Item.objects.filter(batch=item.batch, kind=Item.Kind.CONNECTION, **_kind(item))
+    if item.batch.goes_back:
+        alike = alike.filter(created_target=True)
     canary = alike.filter(canary=True).exclude(status__in=[ItemStatus.FAILED, ItemStatus.USER]).first()
     if canary is not None:
-        if canary.status == ItemStatus.DONE or canary.pk == item.pk:
+        if canary.status in (ItemStatus.DONE, ItemStatus.BACK) or canary.pk == item.pk:
             return None
         until = max(canary.due_at or clock.now(), clock.now() + LOOK_AGAIN)
         return wait(CANARY_FIRST.format(canary=canary), until)
@@ -137,45 +153,44 @@ def _canary_first(item: Item) -> Outcome | None:
         return wait(NO_CANARY.format(minutes=minutes), clock.now() + LIST_AGE)
     # one canary of a kind: the constraint is that only one row of the kind carries the mark
     if not alike.filter(canary=True).exclude(status__in=[ItemStatus.FAILED, ItemStatus.USER]).exists():
-        Item.objects.filter(pk=item.pk).update(canary=True)
-        item.canary = True
+        _keep(item, canary=True)
     return None
 
 
-def _after_delete(item: Item, target: Connection) -> Outcome:
-    """The calendar is gone in the source; a canary is looked at once more before it counts."""
+def _after_delete(item: Item, staying: Connection) -> Outcome:
+    """The calendar is gone where it left; a canary is looked at once more before it counts."""
     if item.deleted_at is None:
-        Item.objects.filter(pk=item.pk).update(deleted_at=clock.now())
-        item.deleted_at = clock.now()
+        _keep(item, deleted_at=clock.now())
     if not item.canary:
         return DONE
-    until = item.deleted_at + item.batch.canary_wait
+    until = (item.deleted_at or clock.now()) + item.batch.canary_wait
     if clock.now() < until:
         return wait(CANARY_LOOK.format(until=until), until)
-    words, again = _grant_trouble(item, target)
+    words, again = _grant_trouble(item, staying)
+    origin, destination = item.batch.origin, item.batch.destination
     if again is not None:
-        return wait(CANARY_ASKS_AGAIN.format(until=again), again)
+        return wait(CANARY_ASKS_AGAIN.format(destination=destination, until=again), again)
     if words:
-        sentence = CANARY_FAILED.format(calendar=item, words=words)
-        note(item.batch, Step.DELETE_OLD, Found("canary", Severity.BLOCKING, sentence, item=item))
+        sentence = CANARY_FAILED.format(calendar=item, origin=origin, destination=destination, words=words)
+        note(item.batch, Step(item.step), Found("canary", Severity.BLOCKING, sentence, item=item))
         return stop(sentence)
-    kind = Item.objects.filter(batch=item.batch, step=Step.DELETE_OLD, status=ItemStatus.WAITING, **_kind(item))
+    kind = Item.objects.filter(batch=item.batch, step=item.step, status=ItemStatus.WAITING, **_kind(item))
     kind.exclude(pk=item.pk).update(due_at=None)
     return DONE
 
 
-def _grant_trouble(item: Item, target: Connection) -> tuple[str, datetime | None]:
-    """Say why the target cannot use the grant, or when to ask again; neither when it minted a token after the delete.
+def _grant_trouble(item: Item, staying: Connection) -> tuple[str, datetime | None]:
+    """Say why the side that stays cannot use the grant, or when to ask again; neither when it minted a new token.
 
     `connected` alone proves nothing: it may lag for hours. Nor does a token from before the delete: it is good until
-    its end, so the one that counts is one that ends later than the one the target had before.
+    its end, so the one that counts is one that ends later than the one it had before.
     """
-    client = client_for(item.batch.target)
+    client = client_for(item.batch.destination)
     try:
-        reading = client.get_calendar(target.remote_id)
+        reading = client.get_calendar(staying.remote_id)
         if reading.value.status != "connected":
-            return f"The target says {reading.value.status[:40]}.", None
-        token = client.access_token(target.remote_id)
+            return f"{item.batch.destination} says {reading.value.status[:40]}.", None
+        token = client.access_token(staying.remote_id)
     except (errors.CredentialRefused, errors.InvalidRequest, errors.NotFound) as error:
         return error.sentence, None
     before = item.token_until
@@ -189,20 +204,20 @@ def _grant_trouble(item: Item, target: Connection) -> tuple[str, datetime | None
 # -- the gate
 
 
-def _gate(item: Item, source: Connection, target: Connection) -> Outcome | None:
+def _gate(item: Item, leaving: Connection, staying: Connection) -> Outcome | None:
     """Return why the delete is refused for now; None when nothing can be lost by it."""
     begun = clock.now()
     listed = _list_of_bots(item)
     if isinstance(listed, Outcome):
         return listed
-    seen = sync.read_connection_events(item.batch.source, source.remote_id)
-    _vanish_unseen(source, seen, begun)
-    seen = sync.read_connection_events(item.batch.target, target.remote_id)
-    _vanish_unseen(target, seen, begun)
-    rows = load(list(_coming(source).values_list("pk", flat=True)))
-    if held := _still_held(source):
+    seen = sync.read_connection_events(item.batch.origin, leaving.remote_id)
+    _vanish_unseen(leaving, seen, begun)
+    seen = sync.read_connection_events(item.batch.destination, staying.remote_id)
+    _vanish_unseen(staying, seen, begun)
+    rows = load(list(_coming(leaving).values_list("pk", flat=True)))
+    if held := _still_held(leaving):
         assignments.wake([one.assignment.pk for one in rows])
-        return wait(DETACHING.format(count=held), clock.now() + LOOK_AGAIN)
+        return wait(DETACHING.format(count=held, origin=item.batch.origin), clock.now() + LOOK_AGAIN)
     numbers = inventory.numbers(item.batch)
     for one in rows:
         if (refusal := _row_refuses(item, one, listed, numbers)) is not None:
@@ -214,17 +229,17 @@ def _gate(item: Item, source: Connection, target: Connection) -> Outcome | None:
 
 
 def _list_of_bots(item: Item) -> Sweep | Outcome:
-    """Return a whole list of the target's bots that is fresh enough, reading it if there is none."""
-    now = clock.now()
-    bots = Sweep.objects.filter(workspace=item.batch.target, kind=Sweep.Kind.BOTS)
+    """Return a whole list of the bots where it stays that is fresh enough, reading it if there is none."""
+    now, where = clock.now(), item.batch.destination
+    bots = Sweep.objects.filter(workspace=where, kind=Sweep.Kind.BOTS)
     fresh = bots.filter(begun_at__gte=now - LIST_AGE).exclude(finished_at=None).order_by("-begun_at").first()
     if fresh is not None:
         return fresh
-    sweep = sync.open_sweep(item.batch.target, Sweep.Kind.BOTS)
+    sweep = sync.open_sweep(where, Sweep.Kind.BOTS)
     if now - sweep.begun_at > 3 * LIST_AGE:
         Sweep.objects.filter(pk=sweep.pk).update(finished_at=now)
     sync.run_sweep(sweep)
-    return wait(READING.format(workspace=item.batch.target), clock.now() + timedelta(seconds=5))
+    return wait(READING.format(workspace=where), clock.now() + timedelta(seconds=5))
 
 
 def _vanish_unseen(connection: Connection, seen: set[str], begun: datetime) -> None:
@@ -238,19 +253,19 @@ def _vanish_unseen(connection: Connection, seen: set[str], begun: datetime) -> N
     sync.read_events(connection.workspace, wanted)
 
 
-def _coming(source: Connection) -> QuerySet[Assignment]:
+def _coming(leaving: Connection) -> QuerySet[Assignment]:
     return Assignment.objects.filter(
-        occurrences__calendar=source.calendar_id, over=False, end__gt=clock.now()
+        occurrences__calendar=leaving.calendar_id, over=False, end__gt=clock.now()
     ).distinct()
 
 
-def _still_held(source: Connection) -> int:
+def _still_held(leaving: Connection) -> int:
     """Count bots that are not over on the calendar's events: scheduled, frozen, in a call, or on a moved event."""
-    events = Event.objects.filter(connection=source).exclude(bots=[]).values_list("bots", "end")
+    events = Event.objects.filter(connection=leaving).exclude(bots=[]).values_list("bots", "end")
     entries = [(entry, end) for bots, end in events for entry in bots]
     over = set(
         Bot.objects.filter(
-            workspace=source.workspace, terminal=True, remote_id__in=[entry["bot_id"] for entry, _ in entries]
+            workspace=leaving.workspace, terminal=True, remote_id__in=[entry["bot_id"] for entry, _ in entries]
         ).values_list("remote_id", flat=True)
     )
     now = clock.now()
@@ -277,7 +292,7 @@ def _row_refuses(item: Item, one: Loaded, listed: Sweep, numbers: Numbers) -> Ou
     if one.row.start - now < numbers.near:
         return wait(NEAR.format(start=one.row.start), max(one.row.end, now + LOOK_AGAIN))
     if unlisted := coverage.not_listed(row, listed):
-        sync.read_bots(item.batch.target, unlisted)  # younger than the list, or gone
+        sync.read_bots(item.batch.destination, unlisted)  # younger than the list, or gone
         if coverage.not_listed(row, listed):
             # the event names a bot that the provider does not have: the list of bots counts
             return _refuse(item, one, "not_listed", NOT_LISTED.format(start=one.row.start))
@@ -287,16 +302,16 @@ def _row_refuses(item: Item, one: Loaded, listed: Sweep, numbers: Numbers) -> Ou
 def _refuse(item: Item, one: Loaded, code: str, sentence: str) -> Outcome:
     """Name the meeting that keeps the calendar, let it be looked at, and come again."""
     found = Found(code, Severity.WARNING, sentence, REFUSED_REMEDY, item=item, assignment=one.assignment)
-    gone(item.batch, *REFUSALS, item=item, but=note(item.batch, Step.DELETE_OLD, found))
+    gone(item.batch, *REFUSALS, item=item, but=note(item.batch, Step(item.step), found))
     assignments.wake([one.assignment.pk])
     return wait(sentence, clock.now() + LOOK_AGAIN)
 
 
 def _covered_elsewhere(item: Item, one: Loaded, said: Verdict) -> bool:
-    """Covered, by a bot that a connected calendar other than this one in the source holds."""
+    """Covered, by a bot that a connected calendar other than the one that goes holds."""
     if said not in (Verdict.TARGET, Verdict.SOURCE, Verdict.OWNER, Verdict.FROZEN):
         return False
-    gone_id = item.connection_id
+    gone_id = item.leaving.pk if item.leaving else None
     return any(
         entry.start == one.row.start and entry.url == one.row.url and not entry.terminal
         for side in (one.row.owner, one.row.other)
@@ -310,25 +325,25 @@ def _covered_elsewhere(item: Item, one: Loaded, said: Verdict) -> bool:
 # -- the delete
 
 
-def _delete(item: Item, source: Connection) -> Outcome:
-    unsure = Intent.objects.filter(
-        connection=source, purpose=Intent.Purpose.DELETE_CALENDAR, state__in=Intent.OPEN
-    ).first()
-    if unsure is not None and not _known(item, source):
-        return _confirm(item, source, unsure)
-    if unsure is not None and clock.now() < unsure.sent_at + item.batch.source.late_commit:
-        return wait(LOST, unsure.sent_at + item.batch.source.late_commit)
-    intent = unsure or Intent.objects.create(
-        workspace=item.batch.source,
-        connection=source,
+def _delete(item: Item, leaving: Connection) -> Outcome:
+    unsure = _open_intent(leaving)
+    if unsure is not None and (waiting := settle(leaving)) is not None:
+        return waiting
+    if unsure is not None and leaving.status == "deleted":
+        return _gone(item)
+    if not still_held(item):
+        return wait(SOMEBODY_ELSE, clock.now())
+    intent = Intent.objects.create(
+        workspace=leaving.workspace,
+        connection=leaving,
         purpose=Intent.Purpose.DELETE_CALENDAR,
-        subject=f"calendar {source.remote_id}",
+        subject=f"calendar {leaving.remote_id}",
         attempt=item.attempts,
         sent_at=clock.now(),
         lease_token=item.lease_token,
     )
     try:
-        client_for(item.batch.source).delete_calendar(source.remote_id)
+        client_for(leaving.workspace).delete_calendar(leaving.remote_id)
     except errors.NotFound:
         pass
     except errors.ProviderError as error:
@@ -337,28 +352,59 @@ def _delete(item: Item, source: Connection) -> Outcome:
                 state=Intent.State.FAILED, settled_at=clock.now(), outcome=error.sentence[:300]
             )
             raise
-        return wait(LOST, clock.now() + item.batch.source.late_commit)
+        return wait(LOST, clock.now() + leaving.workspace.late_commit)
     Intent.objects.filter(pk=intent.pk).update(state=Intent.State.ANSWERED, answered_at=clock.now())
-    if _known(item, source):
-        return wait("The source still shows it; reading again.", clock.now() + LOOK_AGAIN)
-    return _confirm(item, source, intent)
+    if (waiting := settle(leaving)) is not None:
+        return waiting
+    return _gone(item) if leaving.status == "deleted" else wait(STILL_THERE, clock.now() + LOOK_AGAIN)
 
 
-def _known(item: Item, source: Connection) -> bool:
+def _open_intent(leaving: Connection) -> Intent | None:
+    return Intent.objects.filter(
+        connection=leaving, purpose=Intent.Purpose.DELETE_CALENDAR, state__in=Intent.OPEN
+    ).first()
+
+
+def settle(leaving: Connection) -> Outcome | None:
+    """Settle by reading whether a delete happened; None when none is open any more. Raises ProviderError.
+
+    The connection says *deleted* afterwards if it happened.
+    """
+    unsure = _open_intent(leaving)
+    if unsure is None:
+        return None
+    if not _known(leaving):
+        Intent.objects.filter(pk=unsure.pk).update(
+            state=Intent.State.CONFIRMED, settled_at=clock.now(), outcome="read back: it is gone"
+        )
+        ingest.connection_gone(leaving)
+        return None
+    due = unsure.sent_at + leaving.workspace.late_commit
+    if clock.now() < due:
+        return wait(LOST if unsure.answered_at is None else STILL_THERE, min(due, clock.now() + LOOK_AGAIN))
+    Intent.objects.filter(pk=unsure.pk).update(
+        state=Intent.State.FAILED, settled_at=clock.now(), outcome="a later reading shows that it did not happen"
+    )
+    return None
+
+
+def _known(leaving: Connection) -> bool:
     try:
-        client_for(item.batch.source).get_calendar(source.remote_id)
+        client_for(leaving.workspace).get_calendar(leaving.remote_id)
     except errors.NotFound:
         return False
     return True
 
 
-def _confirm(item: Item, source: Connection, intent: Intent) -> Outcome:
-    Intent.objects.filter(pk=intent.pk).update(
-        state=Intent.State.CONFIRMED, settled_at=clock.now(), outcome="read back: it is gone"
-    )
-    Item.objects.filter(pk=item.pk).update(deleted_at=clock.now())
-    item.deleted_at = clock.now()
-    ingest.connection_gone(source)
-    if item.target_connection is None:
+def _gone(item: Item) -> Outcome:
+    _keep(item, deleted_at=clock.now())
+    if item.staying is None:
         raise ValueError("an item to delete has a connection on both sides")
-    return _after_delete(item, item.target_connection)
+    return _after_delete(item, item.staying)
+
+
+def _keep(item: Item, **fields: Any) -> None:
+    """Store what this step has come to, unless the item was sent another way meanwhile."""
+    Item.objects.filter(pk=item.pk, step=item.step).update(**fields)
+    for name, value in fields.items():
+        setattr(item, name, value)

@@ -1,11 +1,11 @@
-"""Hand over: wait until nothing of this calendar hangs on the source any more.
+"""Hand over: wait until nothing of this calendar hangs on the source any more. Hand back: the same the other way.
 
 The batch only says where assignments should be; `reconcile` moves them. A calendar has handed over when each of its
 coming meetings
 
-- is owned by the target, and the source's bot is gone, or
-- stays in the source for good because another calendar of the same meeting cannot move, and hangs on that one, or
-- is over. What starts before the cut line, or too near it, stays with the source to its end.
+- is owned by the workspace that it goes to, and the other one's bot is gone, or
+- stays for good because another calendar of the same meeting cannot go, and hangs on that one, or
+- is over. What starts before the cut line, or too near it, stays where it is to its end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from migrations_app.steps import recreate
 from recallops import clock
 
 MOVING = "{count} meeting(s) are being handed over."
-STAYING = "{count} meeting(s) stay with the source to their end; the last one ends {end:%Y-%m-%d %H:%M} UTC."
+STAYING = "{count} meeting(s) stay with {where} to their end; the last one ends {end:%Y-%m-%d %H:%M} UTC."
 LINE_PROPOSED = (
     "Meetings that start from {at:%Y-%m-%d %H:%M} UTC on go to the target ({near} start near the freeze there)."
 )
@@ -36,6 +36,7 @@ GROUP_FIRST = "Others of its share group have not gone over yet."
 BEFORE_CUT = "It waits for the cut of its share group."
 LOOK_AGAIN = timedelta(minutes=30)  # in case a wake-up was lost; `wake_finished` comes first as a rule
 AFTER_END = timedelta(minutes=3)
+HANDING = (Step.HAND_OVER, Step.HAND_BACK)
 HORIZON = timedelta(hours=12)  # how far ahead the planner looks for a quiet moment
 
 
@@ -53,15 +54,15 @@ def prepare(batch: Batch) -> None:
 
 
 def wake_finished(batch: Batch) -> int:
-    """Let calendars be looked at now of which nothing hangs on the source any more; return how many.
+    """Let calendars be looked at now of which nothing hangs on the workspace that they leave; return how many.
 
     One statement for all of them, so that a calendar need not ask again and again.
     """
     hanging = Assignment.objects.filter(
-        Q(owner=batch.source_id) | Q(both=True), occurrences__calendar=OuterRef("connection__calendar"), over=False
+        Q(owner=batch.origin) | Q(both=True), occurrences__calendar=OuterRef("connection__calendar"), over=False
     )
-    waiting = Item.objects.filter(batch=batch, step=Step.HAND_OVER, status=ItemStatus.WAITING, due_at__gt=clock.now())
-    if batch.handover.external:
+    waiting = Item.objects.filter(batch=batch, step__in=HANDING, status=ItemStatus.WAITING, due_at__gt=clock.now())
+    if batch.handover.external and not batch.goes_back:
         waiting = waiting.filter(group__state=ShareGroup.State.SETTLED)
     return waiting.filter(~Exists(hanging)).update(due_at=None)
 
@@ -114,59 +115,81 @@ def run(item: Item) -> Outcome:
         raise ValueError("an item of a calendar needs its connection")
     if (lost := recreate.lost(item)) is not None:
         return lost
-    now = clock.now()
     if item.batch.handover.external and connection.calendar.relayed_from_id != item.batch.target_id:
-        return wait((item.group.reason if item.group else "") or BEFORE_CUT, now + LOOK_AGAIN)
-    coming = Assignment.objects.filter(occurrences__calendar=connection.calendar_id, over=False).distinct()
-    source, target = item.batch.source_id, item.batch.target_id
-    open_rows = coming.exclude(owner=target, both=False).values_list("pk", flat=True)
+        return wait((item.group.reason if item.group else "") or BEFORE_CUT, clock.now() + LOOK_AGAIN)
+    if (waiting := _hanging(item, connection.calendar_id)) is not None:
+        return waiting
+    if item.group is not None and item.group.state == ShareGroup.State.CUT:
+        return wait(item.group.reason or GROUP_FIRST, clock.now() + LOOK_AGAIN)
+    return DONE
+
+
+def back(item: Item) -> Outcome:
+    """Look whether anything of this calendar still hangs on the target, on the way back."""
+    target = item.target_connection
+    if target is None or target.status == "deleted":
+        return DONE
+    if (lost := recreate.lost(item)) is not None:
+        return lost
+    return _hanging(item, target.calendar_id) or DONE
+
+
+def _hanging(item: Item, calendar: int) -> Outcome | None:
+    """Return what of a calendar is waited for; None when nothing hangs on the workspace that it leaves."""
+    now, origin, destination = clock.now(), item.batch.origin, item.batch.destination.pk
+    coming = Assignment.objects.filter(occurrences__calendar=calendar, over=False).distinct()
+    open_rows = coming.exclude(owner=destination, both=False).values_list("pk", flat=True)
     moving, staying = 0, []
     for one in load(list(open_rows)):
         if now >= one.row.end or not one.row.wanted:
             continue
-        if one.assignment.owner_id == target:
-            moving += _has_source_bot(one, source)
-        elif one.row.wish == target:
+        if one.assignment.owner_id == destination:
+            moving += _has_bot(one, origin.pk)
+        elif one.row.wish == destination:
             if one.row.start - now > inventory.numbers(item.batch).near:
                 moving += 1
             else:
                 staying.append(one.row.end)
-        elif not _hangs_on_another(one, connection.calendar_id, source):
+        elif not _hangs_on_another(item, one, calendar):
             staying.append(one.row.end)
     if moving:
         return wait(MOVING.format(count=moving), now + LOOK_AGAIN)
     if staying:
-        return wait(STAYING.format(count=len(staying), end=max(staying)), max(staying) + AFTER_END)
-    if item.group is not None and item.group.state == ShareGroup.State.CUT:
-        return wait(item.group.reason or GROUP_FIRST, now + LOOK_AGAIN)
-    return DONE
+        end = max(staying)
+        return wait(STAYING.format(count=len(staying), where=origin, end=end), end + AFTER_END)
+    return None
 
 
-def _has_source_bot(one: Loaded, source: int) -> bool:
-    side = next((s for s in (one.row.owner, one.row.other) if s is not None and s.workspace == source), None)
+def _has_bot(one: Loaded, workspace: int) -> bool:
+    side = next((s for s in (one.row.owner, one.row.other) if s is not None and s.workspace == workspace), None)
     return side is not None and any(
         not entry.terminal and entry.start == one.row.start for member in side.members for entry in member.bots
     )
 
 
-def _hangs_on_another(one: Loaded, calendar: int, source: int) -> bool:
-    """Tell whether another calendar, which does not leave the source, can hold this meeting's bot there."""
+def _hangs_on_another(item: Item, one: Loaded, calendar: int) -> bool:
+    """Tell whether another calendar, which does not leave that workspace, can hold this meeting's bot there."""
     side = one.row.owner
-    return side.workspace == source and any(
+    return side.workspace == item.batch.origin.pk and any(
         one.events[member.event].connection.calendar_id != calendar
         and member.connected
         and not member.deleted
         and not member.closing
         and member.occurrence in one.row.wanted
-        and one.events[member.event].connection.calendar_id in _staying_calendars(one)
+        and one.events[member.event].connection.calendar_id in _staying_calendars(item, one)
         for member in side.members
     )
 
 
-def _staying_calendars(one: Loaded) -> set[int]:
-    """Calendars of this meeting that no open item is going to take away from the source."""
+def _staying_calendars(item: Item, one: Loaded) -> set[int]:
+    """Calendars of this meeting that no open item is going to take away from where this one leaves."""
     calendars = {event.connection.calendar_id for event in one.events.values()}
     leaving = Item.objects.filter(
-        connection__calendar__in=calendars, open=True, status__in=["ready", "waiting", "done"]
-    ).values_list("connection__calendar", flat=True)
-    return calendars - set(leaving)
+        connection__calendar__in=calendars,
+        open=True,
+        status__in=[*ItemStatus.active(), ItemStatus.DONE, ItemStatus.BACK],
+        batch__handover__backwards=item.batch.goes_back,
+    )
+    if item.batch.goes_back:
+        leaving = leaving.filter(created_target=True)
+    return calendars - set(leaving.values_list("connection__calendar", flat=True))

@@ -1,7 +1,7 @@
-"""Recreate: the calendar exists in the target, once.
+"""Recreate: the calendar exists in the target, once. On the way back the same makes it again in the source.
 
 1. Known already (made by us, or found there): done.
-2. An equal calendar (same platform and address) in the target is adopted, never made twice.
+2. An equal calendar (same platform and address) is adopted, never made twice.
 3. A create whose answer was lost is settled by reading, not by trying again.
 4. Else: intent, create with the source's credentials and metadata, note the new id.
 """
@@ -13,7 +13,7 @@ from datetime import datetime
 from django.db import transaction
 
 from calendars import assignments, ingest
-from calendars.models import Calendar, Connection, Event, IdMapping, Intent, OAuthClient
+from calendars.models import Calendar, Connection, Event, IdMapping, Intent, OAuthClient, Workspace
 from calendars.providers import errors
 from calendars.providers.connect import client_for
 from calendars.providers.recall import RecallCalendar
@@ -22,14 +22,16 @@ from migrations_app import inventory
 from migrations_app.itineraries import Step
 from migrations_app.models import ErrorKind, Item
 from migrations_app.outcomes import DONE, Outcome, failed, user, wait
+from migrations_app.steps.holding import SOMEBODY_ELSE, still_held
 from recallops import clock
 
 TWICE = (
-    "It is connected {count} times in the target; which one to use cannot be told. Delete the surplus ones, then retry."
+    "It is connected {count} times in {where}; which one to use cannot be told. Delete the surplus ones, then retry."
 )
 GONE = "Somebody deleted it in the source before it could be moved."
 DELETED = "Somebody deleted it in the target. Its meetings are with the source again. Press retry to make it once more."
-LOST = "The answer to its creation was lost; looking in the target before trying again."
+DELETED_AGAIN = "Somebody deleted it in the source on the way back. Press retry to make it once more."
+LOST = "The answer to its creation was lost; looking in {where} before trying again."
 
 
 def run(item: Item) -> Outcome:
@@ -44,22 +46,33 @@ def run(item: Item) -> Outcome:
     reason, remedy = inventory.why_not_movable(connection)
     if reason:
         return user(f"{reason} {remedy}")
-    there = list(Connection.objects.live().filter(workspace=item.batch.target, calendar=connection.calendar)[:3])
+    return ensure(item, connection)
+
+
+def ensure(item: Item, like: Connection) -> Outcome:
+    """See to it that there is a calendar like this one, once, where the item goes to."""
+    where = item.batch.destination
+    there = list(Connection.objects.live().filter(workspace=where, calendar=like.calendar)[:3])
     if len(there) > 1:
-        return failed(TWICE.format(count=len(there)), ErrorKind.CONFIGURATION)
-    unsure = _open_intent(item)
+        return failed(TWICE.format(count=len(there), where=where), ErrorKind.CONFIGURATION)
+    unsure = open_intent(item, where)
     if there:
         if unsure is not None:
             _found(unsure)
         _adopt(item, there[0], created=unsure is not None)
         return DONE
     if unsure is not None:
-        return _settle(item, connection, unsure)
-    return _create(item, connection)
+        return settle(item, like, unsure)
+    return _create(item, like)
 
 
 def lost(item: Item) -> Outcome | None:
-    """Return why to stop when somebody deleted the calendar in the target; retry begins here again then."""
+    """Return why to stop when somebody deleted the calendar where it goes to; retry begins from the start then."""
+    if item.batch.goes_back:
+        if item.connection is None or item.connection.status != "deleted":
+            return None
+        Item.objects.filter(pk=item.pk).update(step=Step.RESTORE)
+        return failed(DELETED_AGAIN, ErrorKind.CUSTOMER)
     target = item.target_connection
     if target is None or target.status != "deleted":
         return None
@@ -70,52 +83,62 @@ def lost(item: Item) -> Outcome | None:
             now = clock.now()
             outbox.route(Calendar.objects.filter(pk=item.connection.calendar_id), item.batch.source_id, at=now)
             outbox.announce([item.connection], at=now)
-    gone = [target.remote_id, *Event.objects.filter(connection=target).values_list("remote_id", flat=True)]
-    IdMapping.objects.filter(target=item.batch.target, target_remote_id__in=gone).update(superseded=True)
+    forget_ids(target)
     return failed(DELETED, ErrorKind.CUSTOMER)
 
 
-def _open_intent(item: Item) -> Intent | None:
+def forget_ids(target: Connection) -> None:
+    """Note that nothing has the ids any more that this calendar and its events had in the target."""
+    gone = [target.remote_id, *Event.objects.filter(connection=target).values_list("remote_id", flat=True)]
+    IdMapping.objects.filter(target=target.workspace_id, target_remote_id__in=gone).update(superseded=True)
+
+
+def open_intent(item: Item, where: Workspace) -> Intent | None:
+    """Return the creation in a workspace of which nobody knows whether it happened."""
     return Intent.objects.filter(
-        workspace=item.batch.target,
-        connection=item.connection,
+        workspace=where,
+        connection__items=item,
         purpose=Intent.Purpose.CREATE_CALENDAR,
         state=Intent.State.SENT,
     ).first()
 
 
-def _settle(item: Item, connection: Connection, unsure: Intent) -> Outcome:
+def settle(item: Item, like: Connection, unsure: Intent) -> Outcome:
     """Look for the calendar that may have been made; only when it is not there in time, it was not."""
-    client, begun = client_for(item.batch.target), clock.now()
+    where = unsure.workspace
+    client, begun = client_for(where), clock.now()
     found = [
         one
-        for one in client.iter_calendars(email=connection.calendar.email, platform=connection.calendar.platform)
-        if connection.calendar.email in ((one.platform_email or "").lower(), (one.oauth_email or "").lower())
+        for one in client.iter_calendars(email=like.calendar.email, platform=like.calendar.platform)
+        if like.calendar.email in ((one.platform_email or "").lower(), (one.oauth_email or "").lower())
     ]
     if len(found) > 1:
-        return failed(TWICE.format(count=len(found)), ErrorKind.CONFIGURATION)
+        return failed(TWICE.format(count=len(found), where=where), ErrorKind.CONFIGURATION)
     if found:
         _found(unsure)
-        _adopt(item, _store(item, connection, found[0], begun_at=begun), created=True)
+        _adopt(item, _store(where, like, found[0], begun_at=begun), created=True)
         return DONE
-    due = unsure.sent_at + item.batch.target.late_commit
+    due = unsure.sent_at + where.late_commit
     if clock.now() < due:
-        return wait(LOST, due)
+        return wait(LOST.format(where=where), due)
     Intent.objects.filter(pk=unsure.pk).update(
-        state=Intent.State.FAILED, settled_at=clock.now(), outcome="not in the target: it did not happen"
+        state=Intent.State.FAILED, settled_at=clock.now(), outcome="not there: it did not happen"
     )
-    return wait(LOST, clock.now())
+    return wait(LOST.format(where=where), clock.now())
 
 
 def _found(unsure: Intent) -> None:
     Intent.objects.filter(pk=unsure.pk).update(
-        state=Intent.State.CONFIRMED, settled_at=clock.now(), outcome="found in the target"
+        state=Intent.State.CONFIRMED, settled_at=clock.now(), outcome="found there"
     )
 
 
 def _create(item: Item, connection: Connection) -> Outcome:
+    where = item.batch.destination
+    if not still_held(item):
+        return wait(SOMEBODY_ELSE, clock.now())
     intent = Intent.objects.create(
-        workspace=item.batch.target,
+        workspace=where,
         connection=connection,
         purpose=Intent.Purpose.CREATE_CALENDAR,
         subject=f"calendar {connection.remote_id}",
@@ -127,7 +150,7 @@ def _create(item: Item, connection: Connection) -> Outcome:
         platform=connection.calendar.platform, client_id=connection.oauth_client_id
     ).first()
     try:
-        made = client_for(item.batch.target).create_calendar(
+        made = client_for(where).create_calendar(
             platform=connection.calendar.platform,
             oauth_client_id=connection.oauth_client_id,
             oauth_client_secret=connection.oauth_client_secret or (known.client_secret if known else None) or None,
@@ -141,7 +164,7 @@ def _create(item: Item, connection: Connection) -> Outcome:
     except errors.ProviderError as error:
         if error.may_have_happened:
             Intent.objects.filter(pk=intent.pk).update(outcome=error.sentence[:300])
-            return wait(LOST, clock.now() + item.batch.target.late_commit)
+            return wait(LOST.format(where=where), clock.now() + where.late_commit)
         Intent.objects.filter(pk=intent.pk).update(
             state=Intent.State.FAILED, settled_at=clock.now(), outcome=error.sentence[:300]
         )
@@ -150,11 +173,11 @@ def _create(item: Item, connection: Connection) -> Outcome:
         Intent.objects.filter(pk=intent.pk).update(
             state=Intent.State.CONFIRMED, answered_at=clock.now(), settled_at=clock.now(), outcome=made.id
         )
-        _adopt(item, _store(item, connection, made, begun_at=intent.sent_at), created=True)
+        _adopt(item, _store(where, connection, made, begun_at=intent.sent_at), created=True)
     return DONE
 
 
-def _store(item: Item, connection: Connection, made: RecallCalendar, *, begun_at: datetime) -> Connection:
+def _store(where: Workspace, connection: Connection, made: RecallCalendar, *, begun_at: datetime) -> Connection:
     defaults = {
         "calendar": connection.calendar,
         "status": made.status[:24],
@@ -166,32 +189,23 @@ def _store(item: Item, connection: Connection, made: RecallCalendar, *, begun_at
         "status_changes": ingest.status_changes(made),
         "read_begun_at": begun_at,
     }
-    target = item.batch.target
-    with assignments.storing(target.family):  # a list that shows it may be read at this moment
-        stored, _ = Connection.objects.get_or_create(workspace=target, remote_id=made.id, defaults=defaults)
+    with assignments.storing(where.family):  # a list that shows it may be read at this moment
+        stored, _ = Connection.objects.get_or_create(workspace=where, remote_id=made.id, defaults=defaults)
         if stored.calendar_id != connection.calendar_id:  # read before the provider knew its address
             Connection.objects.filter(pk=stored.pk).update(calendar=connection.calendar)
             stored.calendar = connection.calendar
     return stored
 
 
-def _adopt(item: Item, target: Connection, *, created: bool) -> None:
-    """Note which calendar in the target is this one. `created`: by this batch, so that a cancel may remove it."""
-    Item.objects.filter(pk=item.pk).update(target_connection=target, created_target=created)
-    source = item.connection
-    if source is None:
+def _adopt(item: Item, made: Connection, *, created: bool) -> None:
+    """Note which calendar is this one there. `created`: by this batch, so that going back may remove it."""
+    if made.workspace_id == item.batch.source_id:
+        old = item.target_connection
+        Item.objects.filter(pk=item.pk).update(connection=made)
+    else:
+        old = item.connection
+        Item.objects.filter(pk=item.pk).update(target_connection=made, created_target=created)
+    if old is None:
         return
-    with transaction.atomic():
-        old = IdMapping.objects.select_for_update().filter(kind="calendar", superseded=False)
-        stale = old.filter(source=item.batch.source, source_remote_id=source.remote_id) | old.filter(
-            target=item.batch.target, target_remote_id=target.remote_id
-        )
-        stale.exclude(source_remote_id=source.remote_id, target_remote_id=target.remote_id).update(superseded=True)
-        IdMapping.objects.get_or_create(
-            kind="calendar",
-            source=item.batch.source,
-            source_remote_id=source.remote_id,
-            target=item.batch.target,
-            target_remote_id=target.remote_id,
-            superseded=False,
-        )
+    ids = [(old.remote_id, made.remote_id)]
+    IdMapping.objects.moved("calendar", ids, source=old.workspace_id, target=made.workspace_id)

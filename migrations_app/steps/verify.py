@@ -1,7 +1,7 @@
-"""Verify: what stands in the target is the same calendar, and it shows the same events.
+"""Verify: what stands in the target is the same calendar, and it shows the same events; on the way back, the source.
 
 1. The provider says *connected*, and for the same account; its word is read for all calendars in one list.
-2. Every coming event of the source has its partner in the target, field by field the same.
+2. Every coming event of the side that it leaves has its partner on the other one, field by field the same.
 3. What differs is a finding; an event that one region does not show after a while neither blocks nor is forgotten.
 """
 
@@ -23,13 +23,13 @@ LOOK_EVERY = timedelta(seconds=20)
 LONGEST_CONNECT = timedelta(minutes=30)
 LONGEST_MISSING = timedelta(minutes=15)
 
-CONNECTING = "The target is still connecting it."
-NEVER = "The target has been connecting it for more than {minutes} minutes."
-REFUSED = "The target could not connect it: its user must connect it again."
-OTHER = "The target connected another account ({found}); expected {expected}."
-MISSING = "{count} event(s) are not in the target yet."
-MISSING_FOR_GOOD = "{count} coming event(s) of {calendar} are shown by the source only, for example {example}."
-MISSING_REMEDY = "Their meetings stay with the source. Check the calendar in the target."
+CONNECTING = "{where} is still connecting it."
+NEVER = "{where} has been connecting it for more than {minutes} minutes."
+REFUSED = "{where} could not connect it: its user must connect it again."
+OTHER = "{where} connected another account ({found}); expected {expected}."
+MISSING = "{count} event(s) are not in {where} yet."
+MISSING_FOR_GOOD = "{count} coming event(s) of {calendar} are not shown by {where}, for example {example}."
+MISSING_REMEDY = "Their meetings stay where they are. Check the calendar in {where}."
 DIFFER = "{count} event(s) of {calendar} differ between the regions in: {fields}."
 DIFFER_REMEDY = "The next change of the event brings both together; the start and link of the owner's region count."
 
@@ -38,43 +38,46 @@ COMPARED = ("start", "end", "url", "meeting_platform", "is_deleted")
 
 def run(item: Item) -> Outcome:
     """Compare the calendar in both regions."""
-    source, target = item.connection, item.target_connection
-    if source is None or target is None:
+    leaving, staying, where = item.leaving, item.staying, item.batch.destination
+    if leaving is None or staying is None:
         raise ValueError("an item to verify has a connection on both sides")
     if (lost := recreate.lost(item)) is not None:
         return lost
-    if (not_yet := _connected(item, target)) is not None:
+    if (not_yet := _connected(item, staying)) is not None:
         return not_yet
-    partners, missing = _match(source, target)
+    partners, missing = _match(leaving, staying)
     if missing:
-        since = clock.now() - _connected_since(target)
+        since = clock.now() - _connected_since(staying)
         if since < LONGEST_MISSING:
-            _hasten(item.batch.target)
-            return wait(MISSING.format(count=len(missing)), clock.now() + LOOK_EVERY)
+            _hasten(where)
+            return wait(MISSING.format(count=len(missing), where=where), clock.now() + LOOK_EVERY)
         example = f"{missing[0].start:%Y-%m-%d %H:%M}"
-        sentence = MISSING_FOR_GOOD.format(count=len(missing), calendar=item, example=example)
-        note(item.batch, Step.VERIFY, Found("missing", Severity.WARNING, sentence, MISSING_REMEDY, item=item))
+        sentence = MISSING_FOR_GOOD.format(count=len(missing), calendar=item, where=where, example=example)
+        remedy = MISSING_REMEDY.format(where=where)
+        note(item.batch, Step(item.step), Found("missing", Severity.WARNING, sentence, remedy, item=item))
     else:
         gone(item.batch, "missing", item=item)
     _note_differences(item, partners)
-    _map_events(item, partners)
+    pairs = [(ours.remote_id, theirs.remote_id) for ours, theirs in partners]
+    IdMapping.objects.moved("event", pairs, source=leaving.workspace_id, target=staying.workspace_id)
     return DONE
 
 
 def _connected(item: Item, target: Connection) -> Outcome | None:
     """Return why to wait or stop; None when it is connected as the same account."""
-    now = clock.now()
+    now, where = clock.now(), item.batch.destination
     if target.status == "connected" and target.platform_email:
         found, expected = target.platform_email.lower(), item.connection.calendar.email if item.connection else ""
         if found != expected:
-            return failed(OTHER.format(found=found, expected=expected), ErrorKind.CUSTOMER)
+            return failed(OTHER.format(where=where, found=found, expected=expected), ErrorKind.CUSTOMER)
         return None
     if target.status == "disconnected":
-        return user(REFUSED)
+        return user(REFUSED.format(where=where))
     if now - _made_at(target) > LONGEST_CONNECT:
-        return failed(NEVER.format(minutes=LONGEST_CONNECT // timedelta(minutes=1)), ErrorKind.TEMPORARY)
-    _reread_connections(item.batch.target)
-    return wait(CONNECTING, now + LOOK_EVERY)
+        minutes = LONGEST_CONNECT // timedelta(minutes=1)
+        return failed(NEVER.format(where=where, minutes=minutes), ErrorKind.TEMPORARY)
+    _reread_connections(where)
+    return wait(CONNECTING.format(where=where), now + LOOK_EVERY)
 
 
 def _made_at(target: Connection) -> datetime:
@@ -103,8 +106,8 @@ def _hasten(workspace: Workspace) -> None:
     Workspace.objects.filter(pk=workspace.pk, sweep_due_at__gt=now + LOOK_EVERY / 2).update(sweep_due_at=now)
 
 
-def _match(source: Connection, target: Connection) -> tuple[list[tuple[Event, Event]], list[Event]]:
-    """Pair the coming events of both sides; return the pairs and the source's events without a partner.
+def _match(leaving: Connection, staying: Connection) -> tuple[list[tuple[Event, Event]], list[Event]]:
+    """Pair the coming events of both sides; return the pairs and the events of the first without a partner.
 
     Partners are copies of one occurrence (same platform id). Where a platform gives another id in each region, one
     candidate with the same iCal id and start on each side is the partner.
@@ -112,9 +115,9 @@ def _match(source: Connection, target: Connection) -> tuple[list[tuple[Event, Ev
     now = clock.now()
     window = {"end__gt": now, "start__lt": now + sync.AHEAD - timedelta(hours=1)}
     ours = list(
-        Event.objects.filter(connection=source, is_deleted=False, **window).select_related("occurrence", "workspace")
+        Event.objects.filter(connection=leaving, is_deleted=False, **window).select_related("occurrence", "workspace")
     )
-    theirs = list(Event.objects.filter(connection=target, **window).select_related("occurrence"))
+    theirs = list(Event.objects.filter(connection=staying, **window).select_related("occurrence"))
     by_occurrence = {event.occurrence_id: event for event in theirs}
     pairs = [(event, by_occurrence[event.occurrence_id]) for event in ours if event.occurrence_id in by_occurrence]
     alone = [event for event in ours if event.occurrence_id not in by_occurrence]
@@ -136,7 +139,7 @@ def _match(source: Connection, target: Connection) -> tuple[list[tuple[Event, Ev
 
 
 def _join_occurrences(ours: Event, theirs: Event) -> None:
-    """Let a target's event be a copy of the source's occurrence."""
+    """Let one side's event be a copy of the other's occurrence."""
     orphan = theirs.occurrence_id
     with assignments.storing(ours.workspace.family):
         Event.objects.filter(pk=theirs.pk).update(occurrence=ours.occurrence)
@@ -158,7 +161,7 @@ def _note_differences(item: Item, pairs: list[tuple[Event, Event]]) -> None:
         gone(item.batch, "differ", item=item)
         return
     sentence = DIFFER.format(count=count, calendar=item, fields=", ".join(sorted(fields)))
-    note(item.batch, Step.VERIFY, Found("differ", Severity.WARNING, sentence, DIFFER_REMEDY, item=item))
+    note(item.batch, Step(item.step), Found("differ", Severity.WARNING, sentence, DIFFER_REMEDY, item=item))
 
 
 def _differences(ours: Event, theirs: Event) -> Iterator[str]:
@@ -168,19 +171,3 @@ def _differences(ours: Event, theirs: Event) -> Iterator[str]:
     if ours.raw != theirs.raw:
         keys = set(ours.raw) | set(theirs.raw)
         yield from (f"raw.{key}"[:60] for key in keys if ours.raw.get(key) != theirs.raw.get(key))
-
-
-def _map_events(item: Item, pairs: list[tuple[Event, Event]]) -> None:
-    IdMapping.objects.bulk_create(
-        [
-            IdMapping(
-                kind="event",
-                source=item.batch.source,
-                source_remote_id=ours.remote_id,
-                target=item.batch.target,
-                target_remote_id=theirs.remote_id,
-            )
-            for ours, theirs in pairs
-        ],
-        ignore_conflicts=True,
-    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Count, F, Sum
 
 from calendars.models import Assignment, RateBudget, Verdict
-from migrations_app.itineraries import FORWARD, OF_THE_ITEM, Step, position
+from migrations_app.itineraries import OF_THE_ITEM, Step, position
 from migrations_app.models import Batch, Finding, Item, ItemStatus
 from recallops import clock
 
@@ -38,7 +38,7 @@ class Snapshot:
 
 def look(slug: str) -> Snapshot | None:
     """Count; None while there is no such batch."""
-    batch = Batch.objects.filter(slug=slug).first()
+    batch = Batch.objects.select_related("handover").filter(slug=slug).first()
     if batch is None:
         return None
     items = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
@@ -73,7 +73,7 @@ def _track(batch: Batch, places: Mapping[tuple[str, str], int]) -> tuple[tuple[s
     active = {str(status) for status in ItemStatus.active()}
     now = position(batch.step)
     track = []
-    for step in FORWARD:
+    for step in batch.steps:
         place = position(step)
         state = "done" if batch.closed_at or place < now else "now" if place == now else "ahead"
         counts = ""

@@ -86,6 +86,7 @@ ACTS = [
     Act(BATCH + "cut_line", make_batch, {"at": "2026-11-24 06:00"}, _closed, "closed"),
     Act(BATCH + "pause", make_batch, {"reason": "lunch"}, _paused, "changed this batch"),
     Act(BATCH + "resume", _paused_batch, {}, lambda batch: _paused(batch, False), "changed this batch"),
+    Act(BATCH + "go_back", make_batch, {}, _closed, "closed"),
     Act(BATCH + "retry_failed", _batch_that_failed, {}, _closed, "closed"),
     Act(
         BATCH + "numbers",

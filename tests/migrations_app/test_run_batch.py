@@ -174,7 +174,7 @@ def test_a_cut_line_needs_a_zone_and_is_set(pair: tuple[Workspace, Workspace]) -
         (("--until", "everything"), "There is no step “everything”. The steps are: preflight, export, recreate, "),
         (("--until", "export", "--customer", "nobody"), "There is no customer “nobody” yet."),
         (("--report", "/nowhere/at/all.json"), "The report cannot be written to /nowhere/at/all.json"),
-        (("--pause",), "There is no batch to pause between us and eu."),
+        (("--pause",), "There is no such batch between us and eu."),
     ],
 )
 def test_a_wrong_argument_is_named_and_nothing_is_made(

@@ -29,8 +29,8 @@ from recallops.sandbox.bots import Bots
 from recallops.sandbox.events import Events
 from recallops.sandbox.meetings import GOOGLE
 from tests.harness import TARGET
-from tests.simulation.scenario import Act as StaffAct
 from tests.simulation.scenario import HOUR, Happening, Planned, Scenario, Strike, link, small
+from tests.simulation.scenario import Act as StaffAct
 
 NO_TIME = timedelta(0)
 ALL_AT_ONCE = (StaffAct(0, "allow", "clean_up"),)

@@ -70,7 +70,8 @@ INTERRUPTED = (
     "To pause it: the same with --pause, or the button on its page."
 )
 PAUSED = "Batch “{name}” is paused: no new hand-over begins, those that have begun are brought to their end."
-NO_BATCH = "There is no batch to pause between {source} and {target}."
+NO_BATCH = "There is no such batch between {source} and {target}."
+BACK_NOT_CONFIRMED = "--go-back deletes in {target} what the batch made there. Confirm it with --confirm-delete {name}."
 RETRIED = "{count} failed or waiting calendar(s) are tried again."
 
 
@@ -99,6 +100,9 @@ class Command(BaseCommand):
         parser.add_argument("--name", metavar="SLUG", default="", help="the batch's name; default: SOURCE-to-TARGET")
         parser.add_argument("--cut-line", metavar="ISO", help="meetings that start from here on go to the target")
         parser.add_argument("--retry-failed", action="store_true", help="try failed and stopped things again first")
+        parser.add_argument(
+            "--go-back", action="store_true", help="cancel or reverse the batch: all goes to the source again"
+        )
         parser.add_argument("--pause", action="store_true", help="pause the batch and end")
         parser.add_argument("--resume", action="store_true", help="let a paused batch go on")
 
@@ -139,7 +143,7 @@ class Command(BaseCommand):
         customers = [_customer(slug) for slug in sorted(set(options["customer"]))]
         found = _existing(source, target, customers, options["name"])
         name = found.slug if found else options["name"] or _free_name(source, target)
-        if options["pause"]:
+        if options["pause"] or options["go_back"]:
             if found is None:
                 raise CommandError(NO_BATCH.format(source=source, target=target))
         else:
@@ -163,7 +167,14 @@ class Command(BaseCommand):
                 control.set_cut_line(batch, at, actor=actor())
         if options["retry_failed"]:
             self.stdout.write(RETRIED.format(count=control.retry_failed(batch, actor=actor())))
-        if position(goal) > position(batch.goal):
+        if options["go_back"]:
+            if not batch.goes_back:
+                if position(batch.goal) >= position(Step.RECREATE) and options["confirm_delete"] != batch.slug:
+                    said = BACK_NOT_CONFIRMED.format(target=batch.target, name=batch.slug)
+                    raise CommandError(said, returncode=int(Code.NOT_CONFIRMED))
+                control.go_back(batch, actor=actor(), confirm=options["confirm_delete"])
+            return
+        if not batch.goes_back and position(goal) > position(batch.goal):
             control.set_goal(batch, goal, actor=actor(), confirm=options["confirm_delete"])
 
     # -- watching
@@ -200,7 +211,7 @@ def _steps() -> str:
 
 def _step(text: str) -> Step:
     code = text.strip().lower().replace("-", "_")
-    if code not in Step.values:
+    if code not in FORWARD:
         raise CommandError(NO_STEP.format(step=plain(text), steps=_steps()))
     return Step(code)
 
