@@ -97,7 +97,7 @@ def _soon() -> Iterator[Scenario]:
 
 
 def _revoking() -> Iterator[Scenario]:
-    yield replace(small(), acts=ALL_AT_ONCE, switches={"delete_revokes_grant": [GOOGLE]}, sweep_every=10)
+    yield replace(small(), acts=ALL_AT_ONCE, switches={"delete_revokes_grant": [GOOGLE]})
 
 
 # -- mistakes of the engine

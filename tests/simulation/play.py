@@ -76,6 +76,7 @@ class Course:
     pressed_at: datetime | None = None
     told: list[str] = field(default_factory=list)  # what staff did
     doubled_seen: set[tuple[datetime, str]] = field(default_factory=set)
+    gone_back: set[str] = field(default_factory=set)  # batches that were cancelled or reversed
     forged: int = 0
     forged_taken: int = 0
     broken: list[str] = field(default_factory=list)  # rules of the engine's that were broken
@@ -376,8 +377,10 @@ class Play(Stand):
             if happening.what in ("reconnect", "outage_ends"):
                 self.happenings.happen(happening)
         self.strikes.clear()
-        lost = [self.world.meetings[meeting].end for meeting, _ in self.happenings.history.lost_bots]
-        self._run_on(max([self.time.at + AFTERWARDS, *map(self._ours, lost)]))
+        repaired = [self.world.meetings[meeting].end for meeting, _ in self.happenings.history.lost_bots]
+        if self._canary_failed():  # its batch stays open: all are looked at before their start
+            repaired = [meeting.end for meeting in self.world.meetings.values()]
+        self._run_on(max([self.time.at + AFTERWARDS, *map(self._ours, repaired)]))
 
     def step(self, deadline: datetime) -> None:
         """Do what is due, and jump to what is due next."""
@@ -386,7 +389,8 @@ class Play(Stand):
         if self._canary_failed():
             self.course.closed_at = self.time.at
             return
-        self._staff()
+        if self._staff():
+            return  # and look what follows from it, at once
         if not Batch.objects.exclude(status=BatchStatus.CLOSED).exists():
             self.course.closed_at = self.time.at
         elif self.course.broken:
@@ -417,8 +421,9 @@ class Play(Stand):
             return None
         return self.start + timedelta(minutes=acts[self.course.acted].at)
 
-    def _staff(self) -> None:
-        """Somebody looks at the batches from time to time, and presses what is to be pressed."""
+    def _staff(self) -> bool:
+        """Somebody looks at the batches from time to time, and presses what is to be pressed; return whether."""
+        told = len(self.course.told)
         while (due := self._next_act()) is not None and due <= self.time.at:
             act = self.scenario.acts[self.course.acted]
             self.course.acted += 1
@@ -428,7 +433,7 @@ class Play(Stand):
             except control.Refused as refused:
                 self.course.told.append(f"{self.time.at:%H:%M:%S} {act.what} {act.to} refused: {refused}")
         if self.course.pressed_at is not None and self.time.at < self.course.pressed_at + PRESSED_AGAIN:
-            return
+            return len(self.course.told) > told
         for batch in Batch.objects.filter(closed_at=None).order_by("slug"):
             failed = batch.items.filter(status__in=[ItemStatus.FAILED, ItemStatus.USER]).exists()
             if batch.status == BatchStatus.STOPPED or failed:
@@ -439,6 +444,7 @@ class Play(Stand):
                     self.course.stuck = f"staff give up: {batch.reason}"
                 with contextlib.suppress(control.Refused):
                     control.retry_failed(batch, actor=None)
+        return len(self.course.told) > told
 
     def batch_of(self, act: Act) -> Batch:
         """Return the batch that an act is about."""
@@ -509,7 +515,14 @@ def _new_key(play: Play, act: Act) -> None:
     key_replaced(play.happenings.history, act.to, play.world.now())
 
 
+def _go_back(play: Play, act: Act) -> None:
+    batch = play.batch_of(act)
+    control.go_back(batch, actor=None, confirm=batch.slug)
+    play.course.gone_back.add(batch.slug)
+
+
 ACTS: dict[str, Any] = {
+    "go_back": _go_back,
     "allow": _allow,
     "pause": lambda play, act: control.set_paused(play.batch_of(act), True, actor=None, reason="a look"),
     "resume": lambda play, act: control.set_paused(play.batch_of(act), False, actor=None),

@@ -224,6 +224,8 @@ class _Deriving:
             acts += [Act(begun, "pause", None, batch), Act(begun + rng.uniform(1, 25), "resume", None, batch)]
         if rng.random() < 0.2:
             acts.append(Act(rng.uniform(1, 100), "cut", rng.choice((HOUR, 2 * HOUR, 3 * HOUR)), rng.randrange(2)))
+        if rng.random() < 0.25:
+            acts.append(Act(rng.uniform(0.2, 170), "go_back", None, rng.randrange(2)))
         if rng.random() < 0.2:
             acts.append(Act(rng.uniform(1, 100), "retry", None, rng.randrange(2)))
         acts += [Act(one.at + one.to, "new_key", one.region) for one in happenings if one.what == "key_revoked"]

@@ -132,14 +132,16 @@ def _ledger(play: Play) -> list[str]:
 
 
 def _calendars(play: Play) -> list[str]:
-    """Each person has one calendar: in the target when the batch has closed."""
+    """Each person has one calendar: in the target when the batch has closed, in the source when it went back."""
     lost = []
     if play.scenario.switches.get("delete_revokes_grant"):
         gone = [one for one in range(len(play.scenario.people)) if play.happenings.calendar(SOURCE, one) is None]
         return [f"{len(gone)} calendars lost their grant"] if len(gone) > 1 else []
     for number, person in enumerate(play.scenario.people):
         where = [code for code in REGIONS for _ in play.happenings.calendars(code, number)]
-        if where != [TARGET] and not play.course.stuck:
+        slug = "move" if play.scenario.batches == 1 else person.email.partition("@")[2].replace(".", "-")
+        belongs = SOURCE if slug in play.course.gone_back else TARGET
+        if where != [belongs] and not play.course.stuck:
             lost.append(f"{person.email} is in {where or 'no region'}")
     return lost
 
