@@ -56,7 +56,7 @@ class _Deriving:
     def __init__(self, seed: int, calendars: int | None, days: float | None) -> None:
         self.rng = random.Random(f"scenario {seed}")
         self.seed = seed
-        self.sweep_every = self.rng.choice((10, 20, 30))
+        self.sweep_every = self.rng.choice((10, 20, 30, 30))
         self.lead = self.sweep_every + EARLY_ENOUGH
         self.farthest = round((days or self.rng.choice((1.5, 2.5))) * 24 * HOUR)
         self.people = self._people(calendars or self.rng.choice((2, 2, 3, 3, 4)))
@@ -82,7 +82,7 @@ class _Deriving:
             soak=rng.choice((15, 40)),
             canary_wait=rng.choice((5, 10)),
             sweep_every=self.sweep_every,
-            cut=rng.choice((None, HOUR, 2 * HOUR, 3 * HOUR)),
+            cut=rng.choice((None, HOUR, HOUR, 90, 2 * HOUR, 2 * HOUR, 3 * HOUR)),
             always_on=rng.random() < 0.15 or any(one.what == "bot_lost" for one in happenings),
             webhooks=webhooks,
             disturbed=rng.choice((0.0, 0.3)) if webhooks else 0.0,
@@ -184,9 +184,10 @@ class _Deriving:
             at = rng.uniform(2, LAST_CHANGE)
             lasts = rng.uniform(2, 13)
             if kind == "bot_lost":
-                far = sorted(number for number, start in self.starts.items() if start - at > self.lead)
-                if far:
-                    found.append(Happening(at, "bot_lost", rng.choice(far), region=rng.choice(REGIONS)))
+                soon = (self.lead, self.lead + 6 * HOUR)  # only the last look can see it, so workers run until then
+                hit = sorted(number for number, start in self.starts.items() if soon[0] < start - at < soon[1])
+                if hit:
+                    found.append(Happening(at, "bot_lost", rng.choice(hit), region=rng.choice(REGIONS)))
                 continue
             if any(at - 5 < start < at + lasts + self.lead for start in near):
                 continue  # what starts meanwhile could not be helped
