@@ -259,6 +259,8 @@ class Play(Stand):
                 self._sleep(strike.details["seconds"])
             elif strike.kind == "shift":
                 self._shift()
+            elif strike.kind == "gone_back":
+                self._press(Act(0, "go_back"))
             elif not hasattr(self, f"_{strike.kind}"):
                 self.world.faults.add(strike.kind, **strike.details)
 
@@ -278,7 +280,9 @@ class Play(Stand):
             elif strike.kind == "latency" and strike.details["seconds"] < settings.PROVIDER_TIMEOUT:
                 self.pass_time(strike.details["seconds"])
 
-    _asleep_before = _asleep_after = _database_lost = _crash_after_commit = _crash_before_commit = _vanish = None
+    _asleep_before = _asleep_after = _database_lost = _crash_after_commit = _crash_before_commit = _vanish = (
+        _gone_back
+    ) = None
 
     def _sleep(self, seconds: float) -> None:
         """Who makes this call is frozen for so long; everybody else goes on."""
@@ -425,13 +429,8 @@ class Play(Stand):
         """Somebody looks at the batches from time to time, and presses what is to be pressed; return whether."""
         told = len(self.course.told)
         while (due := self._next_act()) is not None and due <= self.time.at:
-            act = self.scenario.acts[self.course.acted]
             self.course.acted += 1
-            try:
-                ACTS[act.what](self, act)
-                self.course.told.append(f"{self.time.at:%H:%M:%S} {act.what} {act.to}")
-            except control.Refused as refused:
-                self.course.told.append(f"{self.time.at:%H:%M:%S} {act.what} {act.to} refused: {refused}")
+            self._press(self.scenario.acts[self.course.acted - 1])
         if self.course.pressed_at is not None and self.time.at < self.course.pressed_at + PRESSED_AGAIN:
             return len(self.course.told) > told
         for batch in Batch.objects.filter(closed_at=None).order_by("slug"):
@@ -445,6 +444,15 @@ class Play(Stand):
                 with contextlib.suppress(control.Refused):
                     control.retry_failed(batch, actor=None)
         return len(self.course.told) > told
+
+    def _press(self, act: Act) -> None:
+        """Somebody presses a button."""
+        said = f"{self.time.at:%H:%M:%S} {act.what} {act.to}"
+        try:
+            ACTS[act.what](self, act)
+        except control.Refused as refused:
+            said = f"{said} refused: {refused}"
+        self.course.told.append(said)
 
     def batch_of(self, act: Act) -> Batch:
         """Return the batch that an act is about."""

@@ -133,7 +133,7 @@ class Workers:
         me = self.running[-1] if self.running else None
         if me is not None and me.statements is not None:
             me.statements -= 1
-            if me.statements < 0:
+            if me.statements < 0 and connection.connection is not None:
                 me.statements = None
                 self.lost_database += 1
                 connection.connection.close()
