@@ -32,7 +32,7 @@ from calendars.models import (
     Workspace,
 )
 from calendars.scheduling import deduplication
-from calendars.scheduling.ownership import Order, birth_owner
+from calendars.scheduling.ownership import Order, birth_owner, is_told_by
 from calendars.scheduling.policy import Judgement
 from recallops import clock
 
@@ -149,7 +149,8 @@ def _join_all(events: Collection[Event], *, workspace: Workspace) -> None:
         left = occurrence.assignment
         if left is not None:
             touched.add(left.pk)
-            counts = left.owner_id == workspace.pk or (occurrence.calendar_id, left.owner_id) not in shown_by
+            owner_shows = (occurrence.calendar_id, left.owner_id) in shown_by
+            counts = is_told_by(workspace.pk, owner=left.owner_id, owner_shows=owner_shows)
             # an application that schedules where the row is not brings it back to life
             if not counts and not (left.over and workspace.scheduler == Scheduler.EXTERNAL):
                 continue

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from calendars.scheduling.values import BotEntry, Member, Row, Side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,26 @@ class Order:
     allowed: bool
     paused: bool = False
     backwards: bool = False
+
+
+class Copy(NamedTuple):
+    """One occurrence as a workspace shows it: what tells whether it is cancelled."""
+
+    workspace: int
+    connected: bool
+    deleted: bool
+
+
+def cancelled(copies: Collection[Copy], owner: int) -> bool:
+    """Tell whether a meeting is cancelled, by the owner's view; by whoever shows it when the owner does not."""
+    connected = [copy for copy in copies if copy.connected]
+    told = [copy for copy in connected if copy.workspace == owner] or connected or copies
+    return bool(told) and all(copy.deleted for copy in told)
+
+
+def is_told_by(workspace: int, *, owner: int, owner_shows: bool) -> bool:
+    """Tell whether a workspace says where a calendar's meeting is: the owner does, while it is connected there."""
+    return workspace == owner or not owner_shows
 
 
 def common_order(orders: Iterable[Order | None]) -> Order | None:

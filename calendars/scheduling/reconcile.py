@@ -23,11 +23,12 @@ from django.db.models import F, Q
 
 from calendars import sync
 from calendars.leases import Lease, give_back, locked
-from calendars.models import Assignment, IdMapping, Intent, Workspace
+from calendars.models import Assignment, Bot, IdMapping, Intent, Workspace
 from calendars.providers import errors
 from calendars.scheduling.decide import decide
 from calendars.scheduling.ownership import fits
-from calendars.scheduling.rows import Loaded, load, numbers_for
+from calendars.scheduling.rows import MAY_COME, Loaded, load, numbers_for
+from calendars.scheduling.settling import answered, happened, too_late_to_be_sure
 from calendars.scheduling.values import Act, Action, Numbers, Purpose, Row, Side
 from calendars.scheduling.verdicts import verdict, was_there
 from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, TROUBLE_RETRY, Trouble, Writer
@@ -104,13 +105,16 @@ class _Run:
         for side in (one.row.owner, one.row.other):
             for intent in side.intents if side else ():
                 member = next((m for m in side.members if m.event == intent.event), None) if side else None
-                due = intent.due(self.writer.numbers.late_commit)
-                if member is not None and (member.read_at is None or member.read_at <= due):
+                now, numbers = clock.now(), self.writer.numbers
+                if not answered(intent, member, now=now, numbers=numbers):
                     continue
-                if member is None and clock.now() <= due:
-                    continue
-                happened = self._happened(one.row, intent.purpose, intent.bot_id, member)
-                if not happened:
+                done = happened(intent, member, one.row, now=now, numbers=numbers)
+                outcome = "read back" if done else "a later reading shows that it did not happen"
+                if done and side and too_late_to_be_sure(intent, one.row, numbers):
+                    outcome = self._outcome_of_late_removal(one, side.workspace, intent.bot_id)
+                    if not outcome:
+                        continue
+                if not done:
                     again = NO_BOT_RETRY if intent.purpose is Purpose.ADD else TROUBLE_RETRY
                     self._conclude(one, NOT_DONE, clock.now() + again)
                 closed |= bool(
@@ -123,20 +127,25 @@ class _Run:
                         state__in=Intent.OPEN,
                         sent_at=intent.sent_at,
                     ).update(
-                        state=Intent.State.CONFIRMED if happened else Intent.State.FAILED,
+                        state=Intent.State.CONFIRMED if done else Intent.State.FAILED,
                         settled_at=clock.now(),
-                        outcome="read back" if happened else "a later reading shows that it did not happen",
+                        outcome=outcome,
                     )
                 )
         return [one.row.assignment] if closed else []
 
-    def _happened(self, row: Row, purpose: Purpose, bot_id: str, member: Any) -> bool:
-        if purpose is Purpose.REMOVE:
-            return member is None or all(entry.bot_id != bot_id for entry in member.bots)
-        return member is not None and any(
-            fits(entry, row, now=clock.now(), freeze=self.writer.numbers.freeze, patience=self.writer.numbers.patience)
-            for entry in member.bots
-        )
+    def _outcome_of_late_removal(self, one: Loaded, workspace: int, bot_id: str) -> str:
+        """Ask for the bot itself, since its event is no proof in the freeze; "" when no answer was to be had."""
+        try:
+            self.writer.hold_lease()
+            sync.read_bots(self.writer.workspaces[workspace], [bot_id])
+        except (errors.ProviderError, Trouble) as error:
+            asked = self.writer.workspaces[workspace]
+            trouble = error if isinstance(error, Trouble) else self.writer.trouble(error, asked)
+            self._conclude(one, trouble.reason, trouble.due_at)
+            return ""
+        there = Bot.objects.filter(workspace=workspace, remote_id=bot_id, terminal=False).exists()
+        return MAY_COME if there else "read back"
 
     # -- doing
 

@@ -29,13 +29,14 @@ from calendars.models import (
     Workspace,
 )
 from calendars.providers.recall_endpoints import ADD_BOT, LIST_EVENTS, REMOVE_BOT
-from calendars.scheduling.ownership import Order, common_order, present, wish
+from calendars.scheduling.ownership import Copy, Order, cancelled, common_order, present, wish
 from calendars.scheduling.values import BotEntry, External, Member, Numbers, OpenIntent, Purpose, Row, Side
 from recallops import clock
 
 OUTAGE = timedelta(minutes=15)  # an outage that the margin shall survive
 
 PAUSED = "paused by staff"
+MAY_COME = "taken off its event, but too late: the provider still has the bot"  # outcome of a removal
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def load(ids: Collection[int]) -> list[Loaded]:
     for event in query.defer("raw").order_by("pk"):
         events[event.occurrence_id].append(event)
     bots = _bots([event for group in events.values() for event in group])
+    loose = _loose(ids)
     profiles = _profiles(assignments, occurrences)
     intents: dict[int, list[Intent]] = defaultdict(list)
     for intent in Intent.objects.filter(assignment__in=ids, state__in=Intent.OPEN).order_by("pk"):
@@ -102,6 +104,7 @@ def load(ids: Collection[int]) -> list[Loaded]:
             events,
             bots,
             intents[assignment.pk],
+            loose.get(assignment.pk, ()),
             profiles.get(assignment.pk),
             removed.get(assignment.pk, {}),
         )
@@ -131,12 +134,29 @@ def _bots(events: list[Event]) -> dict[tuple[int, str], tuple[str, bool, bool]]:
     return {(workspace, remote): (status, over, there) for workspace, remote, status, over, there in rows}
 
 
+def _loose(ids: Collection[int]) -> dict[int, list[BotEntry]]:
+    """Return the bots that were taken off their events too late, and that the provider still has."""
+    taken = Intent.objects.filter(assignment__in=ids, purpose=Intent.Purpose.REMOVE_BOT, outcome=MAY_COME)
+    named = {
+        (workspace, bot_id): (pk, url)
+        for pk, url, workspace, bot_id in taken.values_list("assignment", "assignment__url", "workspace", "bot_id")
+    }
+    loose: dict[int, list[BotEntry]] = defaultdict(list)
+    for bot in Bot.objects.filter(remote_id__in=[bot_id for _, bot_id in named], terminal=False).defer("config"):
+        pk, url = named.get((bot.workspace_id, bot.remote_id), (None, ""))
+        if pk is not None and bot.join_at is not None:
+            live = bot.status != SCHEDULED
+            loose[pk].append(BotEntry(bot.remote_id, bot.join_at, url, key="", live=live, attended=bot.attended))
+    return loose
+
+
 def _loaded(
     assignment: Assignment,
     occurrences: list[Occurrence],
     events: dict[int, list[Event]],
     bots: dict[tuple[int, str], tuple[str, bool, bool]],
     intents: list[Intent],
+    loose: Collection[BotEntry],
     profile: BotProfile | None,
     removed: dict[int, int],
 ) -> Loaded:
@@ -149,7 +169,9 @@ def _loaded(
         other = order.target if own == order.source else order.source
     mine = [(occurrence, event) for occurrence in occurrences for event in events[occurrence.pk]]
     wanted = frozenset(
-        occurrence.pk for occurrence in occurrences if occurrence.wanted and not _cancelled(events[occurrence.pk], own)
+        occurrence.pk
+        for occurrence in occurrences
+        if occurrence.wanted and not cancelled(_copies(events[occurrence.pk]), own)
     )
     sides = {
         workspace: Side(
@@ -184,6 +206,7 @@ def _loaded(
         attended=assignment.attended,
         outdated=profile is not None and assignment.config_digests.get(str(own)) != profile.digest,
         external=_external(assignment, occurrences, order, removed),
+        loose=tuple(loose),
     )
     return Loaded(assignment, row, order, {event.pk: event for _, event in mine}, profile)
 
@@ -218,11 +241,9 @@ def _removed(assignments: list[Assignment], occurrences: dict[int, list[Occurren
     return {pk: {workspace: len(bots) for workspace, bots in by.items()} for pk, by in taken.items()}
 
 
-def _cancelled(events: list[Event], owner: int) -> bool:
-    """Tell whether a meeting is cancelled, by the owner's view; by whoever shows it when the owner does not."""
-    connected = [event for event in events if event.connection.status == ConnectionStatus.CONNECTED]
-    views = [event for event in connected if event.workspace_id == owner] or connected or events
-    return bool(views) and all(event.is_deleted for event in views)
+def _copies(events: list[Event]) -> list[Copy]:
+    connected = ConnectionStatus.CONNECTED
+    return [Copy(event.workspace_id, event.connection.status == connected, event.is_deleted) for event in events]
 
 
 def _member(occurrence: Occurrence, event: Event, bots: dict[tuple[int, str], tuple[str, bool, bool]]) -> Member:

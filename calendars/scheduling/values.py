@@ -142,6 +142,7 @@ class Row:
     attended: bool | None = None  # once it is over
     outdated: bool = False  # its bot was given an older configuration than its profile has now
     external: External | None = None  # None: RecallOps schedules
+    loose: tuple[BotEntry, ...] = ()  # taken off their events in the freeze, and still known to the provider
 
 
 class Act(StrEnum):

@@ -30,6 +30,8 @@ def verdict(row: Row, *, now: datetime, numbers: Numbers, order: Order | None) -
         if away <= timedelta(0) and was_there(row, numbers):
             return Verdict.ATTENDED, "its bot has left already"
         return Verdict.MISSED, "being added" if away > timedelta(0) else ""
+    if any(fits(e, row, now=now, freeze=numbers.freeze, patience=numbers.patience) for e in row.loose):
+        return Verdict.DOUBLED, "one was removed too late and may come all the same"
     if count > 1:
         moving = away > numbers.freeze and all(len(bots) <= 1 for bots in held.values())
         return Verdict.DOUBLED, "moving" if moving else ""

@@ -26,7 +26,8 @@ from calendars.providers.connect import client_for
 from calendars.providers.recall import RecallClient
 from calendars.scheduling.bot_config import portable, rewritten
 from calendars.scheduling.rows import Loaded
-from calendars.scheduling.values import Action, Numbers, Side
+from calendars.scheduling.settling import must_name_bot
+from calendars.scheduling.values import Action, Numbers
 from recallops import clock
 
 NO_BOT_RETRY = timedelta(seconds=30)
@@ -91,26 +92,17 @@ class Writer:
         side = one.row.owner if one.row.owner.workspace == action.workspace else one.row.other
         for event_id in action.events:
             event = one.events[event_id]
+            member = next((m for m in side.members if m.event == event_id), None) if side else None
             for bot_id in action.bots:
                 if not any(entry["bot_id"] == bot_id for entry in event.bots):
                     continue
-                by_bot = self._must_name_bot(side, event_id, action.bots)
+                by_bot = must_name_bot(member, action.bots)
                 if by_bot and self._held_elsewhere(workspace, bot_id, action.events):
                     raise Trouble(ENTANGLED, clock.now() + LONGEST_BACKOFF)
                 intent = self._intent(one, workspace, Intent.Purpose.REMOVE_BOT, event, bot_id, {"bot": bot_id})
                 client = self._client(workspace)
                 by_event: Callable[[], object] = partial(client.remove_bot, event.remote_id)
                 self._send(intent, one, partial(client.delete_bot, bot_id) if by_bot else by_event)
-
-    def _must_name_bot(self, side: Side | None, event_id: int, bots: tuple[str, ...]) -> bool:
-        """Whether Remove on the event could take a bot that stays: a live or frozen one, or one that fits.
-
-        Whether Remove takes all bots of an event or only one is not documented.
-        """
-        member = next((m for m in side.members if m.event == event_id), None) if side else None
-        if member is None or not member.connected or member.deleted:
-            return True
-        return any(not entry.terminal and entry.bot_id not in bots for entry in member.bots)
 
     def _held_elsewhere(self, workspace: Workspace, bot_id: str, events: tuple[int, ...]) -> bool:
         """Whether an event that is not to lose the bot holds it: deleting the bot itself would take it from there."""

@@ -44,3 +44,20 @@ def test_every_command_of_the_makefile_is_explained() -> None:
     targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
     assert targets == set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
     assert {"demo", "clean-demo", "test", "lint", "types", "lock", "setup"} <= targets
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/rules.md"])
+def test_every_test_that_a_promise_or_a_rule_names_is_there(page: str) -> None:
+    text, path, named = (ROOT / page).read_text(), "", 0
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)`|`(test_\w+)`", text):
+        path = file or path
+        code = (ROOT / path).read_text()
+        assert not name or re.search(rf"^def {name}\(", code, re.MULTILINE), f"{path}: {name}"
+        named += bool(name)
+    assert named > 20
+
+
+def test_every_rule_names_a_test() -> None:
+    rules = re.findall(r"^\| (\d+) \|.*\| ([^|]*) \|$", (ROOT / "docs/rules.md").read_text(), re.MULTILINE)
+    assert [int(number) for number, _ in rules] == list(range(1, 19))
+    assert all("`test_" in shown for _, shown in rules)

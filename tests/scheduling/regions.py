@@ -1,12 +1,10 @@
-"""Two regions and one meeting, in a tiny model: what they show, what they do with writes, and what may go wrong.
+"""Two regions and one meeting, in a tiny model: what they show, and what they do with writes.
 
-Time goes in ticks of a minute, each action takes a second. In each tick the world may do one thing: the meeting moves,
-a calendar disconnects, nobody works for a while, ... Each is a fault; a path has a bounded number of them.
+Time goes in ticks of a minute, each action takes a second. Values are immutable; a state is copied when it changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,9 +27,9 @@ NUMBERS = Numbers(
     patience=timedelta(0),
     sweep_every=timedelta(minutes=3),
 )
-FREEZE, LATE, NEAR, SWEEP = 2, 2, 9, 3  # the same in ticks
+FREEZE, LATE, NEAR, SWEEP, AGE = 2, 2, 9, 3, 1  # the same in ticks
+LEASE = 1  # ticks; with one request it is shorter than a late commit
 OUTAGE = 3
-LAGS = ((0, 0), (0, 2), (2, 0))  # ticks until source and target learn of a change
 
 Cell = tuple[int, int]  # region, calendar
 
@@ -59,24 +57,23 @@ class View(NamedTuple):
 
 
 class Sent(NamedTuple):
+    """An intent in our database."""
+
     purpose: Purpose
     cell: Cell
     bot_id: str
     at: int
     answered_at: int | None = None
 
-    @property
-    def due(self) -> int:
-        return self.at + LATE * TICK if self.answered_at is None else self.answered_at
-
 
 class Kept(NamedTuple):
-    """A row of our database."""
+    """A row of our database. `held_until`: a worker that is gone or frozen still has its lease."""
 
     owner: int
     due: int
     intents: tuple[Sent, ...] = ()
     over: bool = False
+    held_until: int = 0
 
 
 class Write(NamedTuple):
@@ -84,6 +81,14 @@ class Write(NamedTuple):
     cell: Cell
     key: str
     bot_id: str = ""  # to remove by its own id; else whatever is on the event
+
+
+class Frozen(NamedTuple):
+    """A worker that stands still just before it sends a write, for as long as the world likes."""
+
+    row: int
+    write: Write
+    sent: Sent
 
 
 class Mark(NamedTuple):
@@ -100,10 +105,29 @@ class Setting:
     faults: int = 1
     kinds: frozenset[str] = frozenset()
     calendars: int = 1
+    workers: int = 1  # more: any row that is due may be the next, not only the nearest
     start: int = 20
     ordered_at: int = 0
+    owner: int = SOURCE  # where the meeting is at the beginning
+    backwards: bool = False  # the reverse is ordered from the beginning
+    cut: int = -1  # the cut line
+    missing: frozenset[Cell] = frozenset()  # cells that are not connected at the beginning
+    webhooks: tuple[str, ...] = ("", ", webhooks lost")  # how those of a change may come
     replaces: bool = True  # an Add under a new key takes the place of the event's old bot
     optimistic: bool = False  # planted: a write counts as done when it was sent
+    numbers: Numbers = NUMBERS
+    frozen: int = FREEZE  # ticks before its start in which the provider takes no bot away
+    outage: int = OUTAGE  # ticks that an outage takes
+
+    @property
+    def near(self) -> int:
+        """Freeze and margin in full ticks."""
+        return -(-int(self.numbers.near.total_seconds()) // TICK)
+
+    @property
+    def late(self) -> int:
+        """How long a lost write may still be carried out, in ticks."""
+        return int(self.numbers.late_commit.total_seconds()) // TICK
 
 
 class Wrong(Exception):
@@ -127,7 +151,8 @@ class State:
     placed: dict[int, int]  # calendar -> start of its row
     working: bool = False
     coming: tuple[tuple[int, str, object], ...] = ()
-    backwards: bool = False
+    asleep: tuple[Frozen, ...] = ()
+    backwards: frozenset[int] = frozenset()  # calendars whose batch goes back
     paused: bool = False
     down_until: int = 0
     made: int = 0
@@ -146,9 +171,14 @@ class State:
     def tick(self) -> int:
         return self.now // TICK
 
-    def fitting(self, start: int) -> set[str]:
+    def fitting(self, start: int, region: int | None = None) -> set[str]:
         """The bots that truly wait for this start."""
-        return {bot for ids in self.held.values() for bot in ids if self.bots[bot].start == start}
+        return {
+            bot
+            for cell, ids in self.held.items()
+            for bot in ids
+            if self.bots[bot].start == start and region in (None, cell[0])
+        }
 
 
 @cache
@@ -163,29 +193,31 @@ def seconds(at: datetime) -> int:
 def first_state(setting: Setting) -> State:
     calendars = range(1, setting.calendars + 1)
     cells = [(region, calendar) for region in REGIONS for calendar in calendars]
-    bot = Bot("s0", SOURCE, setting.start, f"k{setting.start}")
+    bot = Bot(f"{REGIONS[setting.owner][0]}0", setting.owner, setting.start, f"k{setting.start}")
     there = Shown(setting.start)
-    held = {cell: (bot.id,) if cell[0] == SOURCE else () for cell in cells}
+    shown = {cell: there._replace(connected=cell not in setting.missing) for cell in cells}
+    held = {cell: (bot.id,) if cell[0] == setting.owner else () for cell in cells}
     return State(
         now=0,
         left=setting.faults,
         truth=there,
-        shown=dict.fromkeys(cells, there),
+        shown=shown,
         held=held,
         bots={bot.id: bot},
-        views={cell: View(there, (bot,) if held[cell] else (), 0) for cell in cells},
-        rows={setting.start: Kept(SOURCE, 0)},
+        views={cell: View(shown[cell], (bot,) if held[cell] else (), 0) for cell in cells},
+        rows={setting.start: Kept(setting.owner, 0)},
         placed=dict.fromkeys(calendars, setting.start),
+        backwards=frozenset(calendars) if setting.backwards else frozenset(),
     )
 
 
 # -- the provider
 
 
-def attach(state: State, write: Write, *, replaces: bool) -> None:
+def attach(state: State, write: Write, setting: Setting, *, replaces: bool | None = None) -> None:
     region, _ = write.cell
     shown = state.shown[write.cell]
-    if not usable(state, write):
+    if not usable(state, write, setting):
         return
     bot = next((b for b in state.bots.values() if b.region == region and b.key == write.key), None)
     if bot is None:
@@ -193,23 +225,26 @@ def attach(state: State, write: Write, *, replaces: bool) -> None:
         bot = Bot(f"{REGIONS[region][0]}{state.made}", region, shown.start, write.key)
         state.bots[bot.id] = bot
     if bot.id not in state.held[write.cell]:
-        kept = () if replaces else state.held[write.cell]
+        kept = () if (setting.replaces if replaces is None else replaces) else state.held[write.cell]
         state.held[write.cell] = (*kept, bot.id)
         bury(state)
 
 
-def usable(state: State, write: Write) -> bool:
+def usable(state: State, write: Write, setting: Setting) -> bool:
     """Whether the provider carries this write out at all."""
     if write.purpose is Purpose.ADD:
         shown = state.shown[write.cell]
         return shown.connected and not shown.deleted
     taken = (write.bot_id,) if write.bot_id else state.held[write.cell]
-    return all(bot not in state.bots or state.bots[bot].start - state.now // TICK > FREEZE for bot in taken)
+    return all(bot not in state.bots or state.bots[bot].start - state.tick > setting.frozen for bot in taken)
 
 
-def detach(state: State, write: Write) -> None:
-    """Carry a removal of ours out, and see that it leaves no meeting without a bot."""
-    if not usable(state, write):
+def detach(state: State, write: Write, setting: Setting, *, late: bool = False) -> None:
+    """Carry a removal of ours out, and see that it leaves no meeting without a bot.
+
+    `late`: by a worker that was frozen past its lease; that one is outside any fence, and is repaired afterwards.
+    """
+    if not usable(state, write, setting):
         return
     rows = [start for start in state.placed.values() if not state.truth.deleted and start == state.truth.start]
     known = {bot.id for view in state.views.values() for bot in view.bots}
@@ -221,15 +256,14 @@ def detach(state: State, write: Write) -> None:
             state.held[cell] = ()
     bury(state)
     for start in rows:
-        if before[start] and not state.fitting(start) and not keeper_failed(state):
+        if before[start] and not state.fitting(start) and not late and not keeper_failed(state):
             raise Wrong("a removal of ours took the last bot")
 
 
 def keeper_failed(state: State) -> bool:
-    """Whether something that we could not know yet befell the keeper."""
-    return any(
-        mark.kind in ("disconnect", "lose bot", "restore") and state.tick - mark.tick <= LATE for mark in state.marks
-    )
+    """Whether the keeper failed within the age that a reading may have, or a restore took what we knew of it."""
+    spans = {"disconnect": AGE, "lose bot": AGE, "restore": LATE}
+    return any(mark.kind in spans and state.tick - mark.tick <= spans[mark.kind] for mark in state.marks)
 
 
 def bury(state: State) -> None:
@@ -238,121 +272,28 @@ def bury(state: State) -> None:
     state.bots = {bot: value for bot, value in state.bots.items() if bot in alive}
 
 
-# -- what befalls the world
+def carry_out(state: State, write: Write, setting: Setting, *, late: bool = False) -> None:
+    if write.purpose is Purpose.ADD:
+        attach(state, write, setting)
+    else:
+        detach(state, write, setting, late=late)
 
 
-def befall(state: State, setting: Setting) -> Iterator[tuple[str, State]]:
-    """Let nothing happen, or one of the faults that are possible here and now."""
-    yield "", state
-    if not state.left:
-        return
-    for kind, label, effect in _faults(state, setting):
-        if kind in setting.kinds:
-            new = state.fork()
-            new.left -= 1
-            new.marks = (*new.marks, Mark(kind, state.tick))
-            effect(new)
-            yield label, new
+# -- what we hear
 
 
-def _faults(state: State, setting: Setting) -> Iterator[tuple[str, str, Callable[[State], None]]]:
-    yield "outage", f"nobody works for {OUTAGE} ticks", lambda new: setattr(new, "down_until", new.tick + OUTAGE)
-    if not state.backwards:
-        yield "reverse", "staff order the reverse", _reverse
-    if not state.paused:
-        yield "pause", "staff pause the batch", lambda new: setattr(new, "paused", True)
-    for heard in (True, False):
-        lost = "" if heard else ", webhooks lost"
-        if not state.truth.deleted:
-            for lag in LAGS:
-                for start in {setting.start - 4, setting.start + 4} - {state.truth.start}:
-                    if start > state.tick:
-                        change = state.truth._replace(start=start)
-                        yield "move", f"moved to {start}, lag {lag}{lost}", _news(change, lag, heard)
-                yield "cancel", f"cancelled, lag {lag}{lost}", _news(state.truth._replace(deleted=True), lag, heard)
-        for cell, shown in state.shown.items():
-            if shown.connected:
-                label = f"calendar {cell[1]} disconnects in the {REGIONS[cell[0]]}{lost}"
-                yield "disconnect", label, _disconnect(cell, heard)
-    for cell, ids in state.held.items():
-        if ids:
-            yield "lose bot", f"the {REGIONS[cell[0]]} loses {ids[0]}", _lose(ids[0])
-        if state.shown[cell].connected and not state.shown[cell].deleted:
-            label = f"somebody adds a bot in the {REGIONS[cell[0]]}"
-            yield (
-                "foreign bot",
-                label,
-                lambda new, cell=cell: attach(  # type: ignore[misc]
-                    new, Write(Purpose.ADD, cell, "foreign"), replaces=False
-                ),
-            )
-    yield "restore", "the database is restored from the beginning", lambda new: _restore(new, setting)
-
-
-def _reverse(state: State) -> None:
-    state.backwards = True
-    wake(state)
-
-
-def _restore(state: State, setting: Setting) -> None:
-    """A restored database is stale throughout, and nothing runs until what was sent can be read."""
-    first = first_state(setting)
-    state.rows, state.placed = first.rows, first.placed
-    state.views = {cell: view._replace(changed_at=state.now) for cell, view in first.views.items()}
-    state.down_until = state.tick + LATE
-    wake(state)
-
-
-def _news(change: Shown, lag: tuple[int, int], heard: bool) -> Callable[[State], None]:
-    def effect(state: State) -> None:
-        state.truth = change
-        for cell in state.shown:
-            state.coming += ((state.tick + lag[cell[0] - 1], "news", (cell, heard)),)
-        state.marks = (*state.marks[:-1], state.marks[-1]._replace(tick=state.tick + max(lag)))
-        happen(state, replaces=True)
-
-    return effect
-
-
-def _disconnect(cell: Cell, heard: bool) -> Callable[[State], None]:
-    def effect(state: State) -> None:
-        state.shown[cell] = state.shown[cell]._replace(connected=False)
-        state.held[cell] = ()
-        bury(state)
-        if heard:
-            notice(state, cell)
-
-    return effect
-
-
-def _lose(bot: str) -> Callable[[State], None]:
-    def effect(state: State) -> None:
-        state.held = {cell: tuple(other for other in ids if other != bot) for cell, ids in state.held.items()}
-        bury(state)
-
-    return effect
-
-
-def happen(state: State, *, replaces: bool) -> None:
-    """Let everything happen that was to come by now: late writes, and news that reach a region."""
+def happen(state: State, setting: Setting) -> None:
+    """Let everything happen that was to come by now: late writes, news that reach a region, webhooks of them."""
     due = [item for item in state.coming if item[0] <= state.tick]
     state.coming = tuple(item for item in state.coming if item[0] > state.tick)
     for _, kind, what in due:
-        if kind == "news":
-            cell, heard = what  # type: ignore[misc]
-            if state.shown[cell].connected:
-                state.shown[cell] = state.truth
-                if heard:
-                    notice(state, cell)
-        else:
-            carry_out(state, what, replaces=replaces)  # type: ignore[arg-type]
-
-
-def carry_out(state: State, write: Write, *, replaces: bool) -> None:
-    if write.purpose is Purpose.ADD:
-        attach(state, write, replaces=replaces)
-    else:
-        detach(state, write)
+        if kind == "write":
+            carry_out(state, what, setting)  # type: ignore[arg-type]
+        elif kind == "news":
+            if state.shown[what].connected:  # type: ignore[index]
+                state.shown[what] = state.truth  # type: ignore[index]
+        elif state.shown[what].connected:  # type: ignore[index]
+            notice(state, what)  # type: ignore[arg-type]
 
 
 def notice(state: State, cell: Cell) -> None:

@@ -214,3 +214,10 @@ def test_after_the_end_old_readings_and_open_writes_do_not_matter() -> None:
     there = bot(terminal=True, attended=True)
     meeting = Meeting(away=OVER).shows(SOURCE, there, age=FAR).sent(SOURCE, Purpose.ADD)
     assert meeting.verdict()[0] == "attended"
+
+
+def test_a_bot_that_was_removed_too_late_to_be_sure_makes_it_doubled() -> None:
+    late = (bot("t"),)
+    assert source_has_it(away=minutes(5), loose=late).verdict()[0] == "doubled"
+    assert source_has_it(away=minutes(5), loose=(bot("t", terminal=True),)).verdict()[0] != "doubled"
+    assert Meeting(away=minutes(5), loose=late).shows(SOURCE).shows(TARGET).verdict()[0] == "missed"

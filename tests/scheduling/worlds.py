@@ -48,6 +48,7 @@ class Meeting:
     attended: bool | None = None
     outdated: bool = False
     external: External | None = None
+    loose: tuple[BotEntry, ...] = ()
     moving: bool = True  # a hand-over is ordered: there is another side
     keys: dict[int, str] = field(default_factory=lambda: {SOURCE: KEY, TARGET: KEY})
     members: dict[int, list[Member]] = field(default_factory=lambda: {SOURCE: [], TARGET: []})
@@ -124,6 +125,7 @@ class Meeting:
             attended=self.attended,
             outdated=self.outdated,
             external=self.external,
+            loose=self.loose,
         )
 
     def decide(self, numbers: Numbers = NUMBERS) -> Action:

@@ -71,6 +71,7 @@ class Command(BaseCommand):
             self.stdout.write(line.story)
         if line.trouble:
             self.stdout.write(line.trouble)
+        self.stdout.flush()  # many read it in a file, while it runs
 
 
 def _command(options: dict[str, Any], seed: int) -> str:
