@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import time
 import traceback
@@ -28,7 +29,7 @@ class Line:
 
 
 def work(environment: dict[str, str], seeds: Any, lines: Any, calendars: int | None, days: float | None) -> None:
-    """Play seeds from a queue until it says None."""
+    """Play seeds from a queue until it says None, or nobody is left to hear of them."""
     os.environ.update(environment)
     import django
 
@@ -38,7 +39,8 @@ def work(environment: dict[str, str], seeds: Any, lines: Any, calendars: int | N
 
     with stage() as on:
         storage = Storage()
-        while (seed := seeds.get()) is not None:
+        parent = multiprocessing.parent_process()
+        while (seed := seeds.get()) is not None and parent is not None and parent.is_alive():
             lines.put(_line(on, storage, seed, calendars, days))
 
 
