@@ -111,7 +111,7 @@ class _Deriving:
     def _plan_meetings(self) -> None:
         """Near ones and far ones, alone and shared, a series, a personal room used twice, some without a bot."""
         rng, everybody = self.rng, range(len(self.people))
-        for number in range(rng.randint(3, 6)):
+        for number in range(rng.randint(3, 6) * max(1, len(self.people) // 4)):
             near = rng.random() < 0.35
             at = rng.randint(4, 50) * 5 if near else rng.randint(5 * HOUR // 5, self.farthest // 5) * 5
             who = tuple(sorted(rng.sample(everybody, min(len(everybody), rng.choice((1, 1, 2, 3))))))

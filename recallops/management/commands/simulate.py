@@ -12,6 +12,7 @@ NOT_HERE = (
     "The simulation is part of the tests: it needs a checkout with the folder tests, and the requirements for "
     "development (make setup). Missing here: {error}"
 )
+SAID_EVERY = 50  # runs
 HEAD = f"{'seed':>7} {'calls':>6} {'faults':>6} {'crashes':>7} {'missed':>6} {'doubled':>7} {'excused':>7} {'lost':>5}"
 
 
@@ -52,6 +53,9 @@ class Command(BaseCommand):
             lines.append(line)
             if line.trouble or line.excused or len(seeds) == 1:
                 self._show(line, story=len(seeds) == 1)
+            if len(lines) % SAID_EVERY == 0:
+                self.stdout.write(f"{len(lines)} of {len(seeds)} played")
+                self.stdout.flush()
         total = many.summary(lines)
         self.stdout.write(
             f"{len(lines)} runs: {total['calls']} calls, {total['faults']} faults, {total['crashes']} crashes; "
