@@ -36,7 +36,7 @@ from tests.standing import SECRET, Stand, carry
 
 LONGEST = timedelta(days=2)  # a batch that is not closed by then, or in so many turns, is stuck
 MOST_TURNS = 1_500
-MOST_CALLS = 60  # for each calendar and each meeting; ten are usual
+MOST_CALLS = 90  # for each calendar and each meeting; ten are usual, thirty where lists have short pages
 MOST_ROUNDS = 60  # of looking for work at one moment: then the engine runs in circles
 PRESSED_AGAIN = timedelta(minutes=4)  # so long staff wait between two presses of "retry failed"
 PRESSES = 40

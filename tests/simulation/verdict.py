@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
+from django.db.models import Q
 
+from calendars.leases import free
 from calendars.models import Assignment, Intent
 from recallops.sandbox.company import deduplication_key
 from recallops.sandbox.limits import WINDOW
@@ -76,10 +78,10 @@ def judge(play: Play, said: Any, *, secrets: bool = True) -> Verdict:
     verdict.intents = [
         str(row) for row in Intent.objects.filter(state__in=Intent.OPEN).values_list("subject", "purpose")
     ]
-    for model in LEASED:
-        verdict.leases += [
-            f"{model.__name__} {pk}" for pk in model.objects.exclude(lease_token=None).values_list("pk", flat=True)
-        ]
+    unhurt = not (play.workers.died or play.workers.lost_database)
+    for model in LEASED:  # what somebody held who died has to run out, no more: rows that are done with keep it
+        held = model.objects.exclude(lease_token=None).exclude(Q(pk=None) if unhurt else free())
+        verdict.leases += [f"{model.__name__} {pk}" for pk in held.values_list("pk", flat=True)]
     verdict.ledger = _ledger(play)
     verdict.lost = _calendars(play)
     verdict.limits = _windows(play)
