@@ -313,7 +313,7 @@ class Play(Stand):
     def turn(self) -> bool:
         """Do everything that is due at this moment; return whether there was anything."""
         done = False
-        for _ in range(MOST_ROUNDS):
+        for round_ in range(MOST_ROUNDS):
             if self.course.broken:
                 return done
             self.world.advance()
@@ -323,7 +323,7 @@ class Play(Stand):
             finders: list[Any] = []
             if meetings:
                 finders.append(partial(calendar_tasks.find_work, self.source.family))
-            if batches:
+            if batches or round_ == 0:  # a driver that lingers looks for work also when nothing is due
                 finders += [partial(batch_tasks.find_work, slug) for slug in self.batch_slugs]
             if self.scenario.shuffled:
                 self.course.rng.shuffle(finders)
