@@ -2,13 +2,14 @@
 #   make demo EXIT=1 ICS="a.ics b.ics"   PYTHON=/path/to/python3.11   make test ARGS="-k lease"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo test lint format types lock setup
+.PHONY: help demo clean-demo test simulate lint format types lock setup
 
 VENV := .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
 EXIT ?=
 ICS ?=
+SEEDS ?= 1..200
 # The tests have a server and files of their own beside those of a demo that runs. Nobody keeps what is in it.
 TEST_DATA := $(CURDIR)/var/test
 TEST_OPTIONS := fsync=off,full_page_writes=off
@@ -30,6 +31,13 @@ test: ## Run the test suite. ARGS="...": arguments for pytest.
 	@.ci/environment dev
 	@export RECALLOPS_DATA_DIR="$(TEST_DATA)" EMBEDDED_POSTGRES_OPTIONS="$(TEST_OPTIONS)"; result=0; \
 		$(RUN) -m pytest $(TEST_SPREAD) $(ARGS) || result=$$?; \
+		test -n "$$DATABASE_URL" || $(RUN) manage.py database stop; \
+		exit $$result
+
+simulate: ## Play whole moves from seeds, on databases of their own. SEEDS=1..1000
+	@.ci/environment dev
+	@export RECALLOPS_DATA_DIR="$(TEST_DATA)" EMBEDDED_POSTGRES_OPTIONS="$(TEST_OPTIONS)"; result=0; \
+		$(RUN) manage.py simulate --seeds $(SEEDS) $(ARGS) || result=$$?; \
 		test -n "$$DATABASE_URL" || $(RUN) manage.py database stop; \
 		exit $$result
 

@@ -42,7 +42,7 @@ class Lease:
 
     token: uuid.UUID = field(default_factory=uuid.uuid4)
     seconds: float = field(default_factory=lambda: float(settings.LEASE_SECONDS))
-    asked: float = field(default_factory=time.monotonic)
+    asked: float = field(default_factory=lambda: time.monotonic())
 
     def left(self) -> float:
         """Return the seconds of machine time left, conservatively; negative when it is over."""

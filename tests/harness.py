@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -19,7 +18,6 @@ from django.apps import apps
 from django.db import connection
 
 from calendars import tasks as calendar_tasks
-from calendars.leases import MachineNow
 from calendars.models import (
     ApiKey,
     Assignment,
@@ -79,7 +77,7 @@ class Crash(BaseException):
 
 
 class Door(httpx.BaseTransport):
-    """The way to the sandbox: counts the calls, and may kill the process at one of them."""
+    """The way to the sandbox: counts the calls; a test may do something before and after one of them."""
 
     def __init__(self, world: World) -> None:
         self.inner = SandboxTransport(world)
@@ -153,7 +151,7 @@ class Move:
                 customers=self.customers,
                 events=self.events,
                 seed=self.seed,
-                **self.odd,
+                **self.odd,  # type: ignore[arg-type]
             )
         self.door = Door(self.world)
         use_transport(self.door)
@@ -371,68 +369,6 @@ class Move:
             assert proof.wanted == wanted
         return proof
 
-    # -- dying
-
-    @contextmanager
-    def mortal(self) -> Iterator[None]:
-        """Run as a process that a `Crash` kills: from then on not one statement of it reaches the database."""
-        dead = False
-
-        def guard(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-            if dead:
-                raise Crash
-            return execute(sql, params, many, context)
-
-        def die(number: int, request: httpx.Request, killer: Callable[[int, httpx.Request], bool]) -> None:
-            nonlocal dead
-            if killer(number, request):
-                dead = True
-                raise Crash
-
-        before, after = self.door.before, self.door.after
-        if before:
-            self.door.before = lambda number, request: die(number, request, before)  # type: ignore[arg-type]
-        if after:
-            self.door.after = lambda number, request: die(number, request, after)  # type: ignore[arg-type]
-        try:
-            with connection.execute_wrapper(guard):
-                yield
-        finally:
-            self.door.before, self.door.after = before, after
-
-    def let_leases_run_out(self) -> None:
-        """Let machine time pass: what a dead process held is free again."""
-        for model in LEASED:
-            model.objects.exclude(lease_until=None).update(lease_until=MachineNow() - timedelta(seconds=1))
-
-    def run_with_crashes(
-        self,
-        *,
-        before: Callable[[int, httpx.Request], bool] | None = None,
-        after: Callable[[int, httpx.Request], bool] | None = None,
-        most: int = 200,
-    ) -> int:
-        """Run to the end; at each call for which a function says so the process dies, and another takes over.
-
-        `before`: the call is never made; `after`: the provider has carried it out. Returns how often it died.
-        """
-        self.door.before, self.door.after = before, after  # type: ignore[assignment]
-        died = 0
-        try:
-            while True:
-                try:
-                    with self.mortal():
-                        self.run()
-                except Crash:
-                    died += 1
-                    assert died <= most, self.where()
-                    use_transport(self.door)  # another process has clients of its own
-                    self.let_leases_run_out()
-                else:
-                    return died
-        finally:
-            self.door.before = self.door.after = None
-
     # -- how it ended
 
     def end_state(self) -> dict[str, Any]:
@@ -510,7 +446,7 @@ def quick(**options: Any) -> Move:
 @pytest.fixture(autouse=True)
 def clock_and_door(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Send again at once what is sent again; give the next test the wall's time and the real way out."""
-    monkeypatch.setitem(Http.__init__.__kwdefaults__, "sleep", lambda seconds: None)
+    monkeypatch.setitem(Http.__init__.__kwdefaults__ or {}, "sleep", lambda seconds: None)
     yield
     clock.install(clock.WallClock())
     use_transport(None)

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 from django.db import connections
 
@@ -327,28 +326,3 @@ def all_together(move: Any) -> bool:
 
     at_the_same_moment(4, worker)
     return False
-
-
-# -- the process dies
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_process_that_dies_at_every_call_loses_and_doubles_nothing(when: str, undisturbed: dict[str, Any]) -> None:
-    move = quick()
-    move.allow(Step.CLEAN_UP)
-    assert move.run_with_crashes(**{when: _first_of_its_kind()}) > 40
-    assert move.end_state() == undisturbed
-    move.assert_proven()
-
-
-def _first_of_its_kind() -> Any:
-    """Die at the first call of every method and path: each calendar, event and bot is once cut off at each write."""
-    met: set[tuple[str, str, str]] = set()
-
-    def dies(number: int, request: httpx.Request) -> bool:
-        kind = (request.method, request.url.host, request.url.path)
-        new = kind not in met
-        met.add(kind)
-        return new
-
-    return dies
