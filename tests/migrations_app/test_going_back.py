@@ -453,7 +453,9 @@ def test_what_staff_are_told_follows_the_batch() -> None:
     assert told.does == (undo.HANDS_BACK.format(handed=6), undo.DELETES.format(made=2))
     assert [label for label, _ in told.takes_away] == ["Delete old", "Clean up"]
     move.allow(Step.DELETE_OLD)
-    assert "until" in told_of(move).until
+    assert told_of(move).until == undo.UNTIL_NOW
+    move.turn()
+    assert told_of(move).until == undo.UNTIL_LOOKED.format(until=move.time.at + move.batch.soak)
     move.run()
     told = told_of(move)
     assert told.does[0] == undo.MAKES_AGAIN.format(deleted=2)
