@@ -45,7 +45,7 @@ def fill(calendars: int, *, events: int = 20) -> Batch:
     _insert(
         Calendar,
         calendars,
-        customer=f"(SELECT min(id) FROM calendars_customer) + n % {CUSTOMERS}",
+        customer=f"{_least(Customer)} + n % {CUSTOMERS}",
         family="'us'",
         platform="CASE n % 2 WHEN 0 THEN 'google_calendar' ELSE 'microsoft_outlook' END",
         email="'person' || n || '@customer' || n % 100 || '.example'",
@@ -67,9 +67,8 @@ def fill(calendars: int, *, events: int = 20) -> Batch:
             read_begun_at="now()",
         )
     meetings = calendars * events // MEMBERS
-    start = (
-        f"'{now.isoformat()}'::timestamptz + interval '1 hour' + n * interval '{SPREAD.total_seconds() / meetings} s'"
-    )
+    apart = (SPREAD / meetings).total_seconds()
+    start = f"'{now.isoformat()}'::timestamptz + interval '1 hour' + n * interval '{apart} s'"
     _insert(
         Assignment,
         meetings,

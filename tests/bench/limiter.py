@@ -1,4 +1,4 @@
-"""The rate limiter: eight processes against a strict sliding window, and how many slots a second it gives out at all."""
+"""The rate limiter: eight processes against a strict sliding window, and how many slots a second there can be."""
 
 from __future__ import annotations
 

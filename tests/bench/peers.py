@@ -1,4 +1,4 @@
-"""Two other ways to move, as people write them, on a sandbox filled as RecallOps's was, with the same clock and changes.
+"""Two other ways to move, as people write them, each on a sandbox filled as RecallOps's was, with the same clock.
 
 Each is a script of its own in a process of its own; what it did is counted by the sandbox: calls, and who attended.
 """

@@ -50,7 +50,7 @@ class App:
             digest = hmac.new(SECRET, b".".join((name, sent, body)), hashlib.sha256).digest()
             expected = b"v1," + base64.b64encode(digest)
             given = headers.get(b"webhook-signature", b"").split(b" ")
-            if any([hmac.compare_digest(expected, one) for one in given]):
+            if any(hmac.compare_digest(expected, one) for one in given):
                 now, at = datetime.now(UTC), datetime.fromtimestamp(int(sent), UTC)
                 await self.pool.execute(STORE, WORKSPACE, ENDPOINT, name.decode(), now, at, body)
                 status = 200
