@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 
@@ -26,6 +27,7 @@ from calendars.leases import Lease, give_back, locked
 from calendars.models import Assignment, IdMapping, Intent, Workspace
 from calendars.providers import errors
 from calendars.scheduling.decide import decide
+from calendars.scheduling.lanes import Lane, Lanes, lane_of
 from calendars.scheduling.ownership import fits
 from calendars.scheduling.rows import Loaded, load, numbers_for
 from calendars.scheduling.values import Act, Action, Numbers, Purpose, Row, Side
@@ -34,7 +36,10 @@ from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, TROUBLE_RE
 from recallops import clock
 
 NOT_DONE = "the provider did not do what was asked; asking again"
+LONGEST_IN_LANE = timedelta(minutes=5)
 ROUNDS = 12  # READ, ADD, READ, FLIP, REMOVE, READ is the longest way of one hand-over; tidying may come between
+
+_lanes = Lanes(settings.DRIVER_THREADS // 2)
 
 
 @dataclass(slots=True)
@@ -67,10 +72,15 @@ class _Run:
     def run(self) -> None:
         loaded: list[Loaded] = []
         for _ in range(ROUNDS):
-            loaded = self._load()
-            actions = {one.row.assignment: self._decide(one) for one in loaded}
-            if not self._carry_out(loaded, actions):
-                break
+            loaded, actions = self._look()
+            try:
+                with _lanes.taken(self._lane(loaded, actions), while_waiting=self.writer.hold_lease) as waited:
+                    if waited:  # what was decided may have become old meanwhile
+                        loaded, actions = self._look()
+                    if not self._carry_out(loaded, actions):
+                        break
+            except Trouble:  # the lease was lost while it waited: nothing of this is ours any more
+                return
         else:
             loaded = self._load()
             for one in loaded:
@@ -80,6 +90,17 @@ class _Run:
         self._store(loaded)
 
     # -- looking
+
+    def _look(self) -> tuple[list[Loaded], dict[int, Action]]:
+        loaded = self._load()
+        return loaded, {one.row.assignment: self._decide(one) for one in loaded}
+
+    def _lane(self, loaded: list[Loaded], actions: dict[int, Action]) -> Lane | None:
+        """Return the lane for this round's writes; none where one of the meetings is too near to wait."""
+        near = clock.now() + self.writer.numbers.near + LONGEST_IN_LANE
+        if any(one.row.start < near for one in loaded):
+            return None
+        return lane_of(actions.values())
 
     def _load(self) -> list[Loaded]:
         loaded = load(self.ids)
