@@ -44,7 +44,7 @@ class Load:
 
     calendars: int  # made in the target unless adopted, deleted in the source
     events_source: int  # what a sweep of the source reads, moved or not
-    starts: Sequence[datetime]  # of the assignments that change sides
+    meetings: int  # assignments that change sides
     adds: int  # member events that get a bot in the target
     removes: int  # member events whose bot goes in the source
     adopted: int = 0  # calendars that are in the target already
@@ -100,7 +100,7 @@ ROWS: tuple[Row, ...] = (
         SOURCE,
         LIST_BOTS,
         "pages of bots",
-        lambda load: _pages(max(len(load.starts), load.bots_source)),
+        lambda load: _pages(max(load.meetings, load.bots_source)),
     ),
     Row(Step.RECREATE, TARGET, CREATE_CALENDAR, "1 a calendar not adopted", _made),
     Row(Step.RECREATE, TARGET, GET_CALENDAR, "1 a calendar not adopted", _made),
@@ -111,7 +111,7 @@ ROWS: tuple[Row, ...] = (
     Row(Step.HAND_OVER, SOURCE, REMOVE_BOT, "1 a member event", lambda load: load.removes),
     Row(Step.HAND_OVER, SOURCE, LIST_EVENTS, "one sweep after the removals", _sweep_source),
     Row(Step.DELETE_OLD, TARGET, LIST_EVENTS, "one sweep", _sweep_target),
-    Row(Step.DELETE_OLD, TARGET, LIST_BOTS, "pages of bots", lambda load: _pages(len(load.starts))),
+    Row(Step.DELETE_OLD, TARGET, LIST_BOTS, "pages of bots", lambda load: _pages(load.meetings)),
     Row(Step.DELETE_OLD, SOURCE, LIST_BOTS, "1", lambda load: 1),
     Row(Step.DELETE_OLD, SOURCE, LIST_EVENTS, "1 a calendar", lambda load: load.calendars),
     Row(Step.DELETE_OLD, SOURCE, DELETE_CALENDAR, "1 a calendar", lambda load: load.calendars),
@@ -119,7 +119,7 @@ ROWS: tuple[Row, ...] = (
     Row(Step.DELETE_OLD, TARGET, ACCESS_TOKEN, "1 a canary", lambda load: load.canaries),
     Row(Step.CLEAN_UP, SOURCE, LIST_CALENDARS, "1", lambda load: 1),
     Row(Step.CLEAN_UP, SOURCE, LIST_BOTS, "1", lambda load: 1),
-    Row(Step.CLEAN_UP, TARGET, LIST_BOTS, "pages of bots", lambda load: _pages(len(load.starts))),
+    Row(Step.CLEAN_UP, TARGET, LIST_BOTS, "pages of bots", lambda load: _pages(load.meetings)),
 )
 
 

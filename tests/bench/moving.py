@@ -82,7 +82,7 @@ def _planned(batch: Batch) -> dict[str, Any]:
     ]
     return {
         "calendars": load.calendars,
-        "meetings": len(load.starts),
+        "meetings": load.meetings,
         "members": load.adds,
         "events": load.events_source,
         "rows": rows,

@@ -56,7 +56,7 @@ def load(calendars: int = 2000, *, events: int = 20, **more: int) -> Load:
     return Load(
         calendars=calendars,
         events_source=total,
-        starts=[NOW] * (total // 2),
+        meetings=total // 2,
         **({"adds": total, "removes": total} | more),
     )
 
@@ -90,7 +90,7 @@ def test_the_pages_example_is_what_the_planner_says() -> None:
 
 
 def test_the_calls_of_a_small_batch_are_these() -> None:
-    small = Load(calendars=3, events_source=250, starts=[NOW] * 120, adds=130, removes=110, adopted=1, canaries=2)
+    small = Load(calendars=3, events_source=250, meetings=120, adds=130, removes=110, adopted=1, canaries=2)
     assert necessary_calls(small, SOURCE) == {
         (SOURCE, "GET /api/v1/bot/"): 1 + 2 + 1 + 1,
         (SOURCE, "GET /api/v2/calendars/"): 1 + 1,
@@ -116,7 +116,7 @@ def test_a_list_has_at_least_one_page(rows: int, pages: int) -> None:
 
 
 def test_a_few_calendars_of_a_large_workspace_are_read_one_by_one() -> None:
-    few = Load(calendars=2, events_source=100_000, starts=[], adds=0, removes=0)
+    few = Load(calendars=2, events_source=100_000, meetings=0, adds=0, removes=0)
     assert necessary_calls(few, SOURCE)[SOURCE, "GET /api/v2/calendar-events/"] == 3 * 2 + 2
 
 
