@@ -50,18 +50,12 @@ class _Named(Func):
 
 def run(batch: Batch) -> Outcome:
     """Read everything, form the assignments, make the items."""
-    for workspace, kind in (
-        (batch.source, Sweep.Kind.CALENDARS),
-        (batch.source, Sweep.Kind.EVENTS),
-        (batch.source, Sweep.Kind.BOTS),
-        (batch.target, Sweep.Kind.EVENTS),
-        (batch.target, Sweep.Kind.BOTS),
-    ):
-        if not _swept(batch, workspace, kind):
-            sweep = sync.open_sweep(workspace, kind)
-            if not sync.run_sweep(sweep):
-                said = READING.format(kind=sweep.get_kind_display(), workspace=workspace, rows=sweep.rows)
-                return wait(said, clock.now())
+    for lists in _lists(batch):
+        sweeps = [sync.open_sweep(*one) for one in lists if not _swept(batch, *one)]
+        if sweeps and not sync.run_sweeps(sweeps):
+            largest = max(sweeps, key=lambda sweep: sweep.rows)
+            said = READING.format(kind=largest.get_kind_display(), workspace=largest.workspace, rows=largest.rows)
+            return wait(said, clock.now())
     if not batch.source.key_template:
         assignments.learn_keys(batch.source)
     _make_rewrites(batch)
@@ -76,6 +70,15 @@ def run(batch: Batch) -> Outcome:
         sync.watch(workspace, from_mark=mark)
     renew(batch, Step.EXPORT, _checks(batch))
     return DONE
+
+
+def _lists(batch: Batch) -> Iterator[list[tuple[Workspace, Sweep.Kind]]]:
+    """Return what is read, in this order; what stands together has budgets of its own and is read in turns.
+
+    Events belong to calendars, so those come first.
+    """
+    yield [(batch.source, Sweep.Kind.CALENDARS)]
+    yield [(side, kind) for kind in (Sweep.Kind.EVENTS, Sweep.Kind.BOTS) for side in (batch.source, batch.target)]
 
 
 def _predict(batch: Batch) -> None:

@@ -21,7 +21,7 @@ PARTS = (
     *("pump", "find work", "plan", "cut line", "make items", "nearest meetings", "checks", "learn keys"),
     *("form assignments", "ledger", "report"),
 )
-EVENTS = 4  # a calendar: fewer than usual, so that the largest size is filled in minutes
+EVENTS = 2  # a calendar: far fewer than usual, so that the largest size takes minutes
 
 
 def main(size: str) -> None:

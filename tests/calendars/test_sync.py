@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -118,3 +119,26 @@ def test_all_workspaces_are_read_at_the_same_moment_of_their_period(move: Move) 
         move.time.advance(timedelta(minutes=7))
     due = set(Workspace.objects.values_list("sweep_due_at", flat=True))
     assert len(due) == 1
+
+
+def test_lists_with_budgets_of_their_own_are_read_in_turns(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one waits for its next call, the other reads."""
+    pages = {Sweep.Kind.EVENTS: 2, Sweep.Kind.BOTS: 3}
+    read: list[str] = []
+
+    def read_page(sweep: Sweep, *_: object) -> bool:
+        read.append(sweep.kind)
+        return read.count(sweep.kind) == pages[Sweep.Kind(sweep.kind)]
+
+    monkeypatch.setattr(sync, "_read_page", read_page)
+    sweeps = [sync.open_sweep(move.source, kind) for kind in pages]
+    assert sync.run_sweeps(sweeps)
+    assert read == ["events", "bots", "events", "bots", "bots"]
+
+
+def test_a_list_that_somebody_else_reads_keeps_the_others_from_nothing(move: Move) -> None:
+    events, bots = (sync.open_sweep(move.source, kind) for kind in (Sweep.Kind.EVENTS, Sweep.Kind.BOTS))
+    Sweep.objects.filter(pk=events.pk).update(lease_token=uuid.uuid4(), lease_until=clock.now() + timedelta(days=9_000))
+    assert not sync.run_sweeps([events, bots])
+    bots.refresh_from_db()
+    assert bots.finished_at is not None

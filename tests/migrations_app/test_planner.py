@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrations_app.itineraries import Step
 from migrations_app.planner import (
     PAGE,
     ROWS,
     SOURCE,
+    STRETCHES,
     TARGET,
     CutChoice,
     Load,
@@ -21,6 +23,7 @@ from migrations_app.planner import (
     bound_seconds,
     earliest_feasible_cut,
     necessary_calls,
+    ordered_seconds,
     predicted_duration,
     propose_cut_lines,
     sentence,
@@ -158,7 +161,28 @@ def test_the_sentence_says_how_long_and_what_bounds_it(per_minute: float, words:
 
 
 def test_the_prediction_allows_for_what_the_engine_loses() -> None:
-    assert predicted_duration(load(), limits()).total_seconds() == pytest.approx(bound_seconds(load(), limits()) / 0.95)
+    least = ordered_seconds(load(), limits())
+    assert predicted_duration(load(), limits()).total_seconds() == pytest.approx(least / 0.95)
+
+
+def test_the_prediction_adds_up_what_cannot_overlap() -> None:
+    """The export is before everything, and the soak time between the last removal and the first delete."""
+    found = [bound(load(), limits(), steps=steps) for steps in STRETCHES]
+    export, hand_over, delete = (one for one in found if one is not None)
+    assert (export.endpoint, export.calls) == ("GET /api/v2/calendar-events/", 400)
+    assert (hand_over.endpoint, hand_over.calls) == ("DELETE /api/v2/calendar-events/{id}/bot/", 40_000)
+    assert (delete.endpoint, delete.calls) == ("GET /api/v2/calendar-events/", 2000)
+    assert ordered_seconds(load(), limits()) == export.seconds + hand_over.seconds + delete.seconds
+    assert "One after the other that takes 109 minutes" in PAGE_OF_DOCS
+    assert round(ordered_seconds(load(), limits()) / 60) == 109
+
+
+def test_every_step_is_in_one_stretch() -> None:
+    assert sorted(step for steps in STRETCHES for step in steps) == sorted(Step)
+
+
+def test_what_needs_no_limited_call_adds_nothing() -> None:
+    assert ordered_seconds(load(), {}) == 0
 
 
 # --- the earliest feasible cut
