@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from calendars import sync
+from calendars import assignments, sync
 from calendars.models import Assignment, Connection, ConnectionStatus, Event, Sweep, Workspace
 from calendars.providers import errors
 from calendars.providers.recall_endpoints import LIST_CALENDARS, LIST_EVENTS
+from calendars.scheduling import deduplication
 from recallops import clock
 from tests.harness import OFFICE, Move, quick
 
@@ -142,3 +143,15 @@ def test_a_list_that_somebody_else_reads_keeps_the_others_from_nothing(move: Mov
     assert not sync.run_sweeps([events, bots])
     bots.refresh_from_db()
     assert bots.finished_at is not None
+
+
+def test_some_of_many_keys_show_their_pattern(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held in memory does not grow with the workspace."""
+    assert sync.run_sweep(sync.open_sweep(move.source, Sweep.Kind.EVENTS))
+    whole = assignments.learn_keys(move.source)
+    seen: list[int] = []
+    infer = deduplication.infer_template
+    monkeypatch.setattr(assignments, "MOST_SAMPLES", 4)
+    monkeypatch.setattr(deduplication, "infer_template", lambda samples: seen.append(len(samples)) or infer(samples))
+    assert assignments.learn_keys(move.source) == whole != ""
+    assert 0 < seen[0] <= 4
