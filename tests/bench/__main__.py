@@ -22,6 +22,7 @@ def main() -> None:
     # a server and files of its own, with the durability that PostgreSQL has by itself
     os.environ.setdefault("RECALLOPS_DATA_DIR", str(Path.cwd() / "var" / "bench"))
     os.environ.setdefault("LOG_LEVEL", "WARNING")
+    os.environ.setdefault("DEBUG", "off")  # with it on, Django keeps the text of every statement
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recallops.settings")
     import django
 

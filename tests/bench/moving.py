@@ -90,6 +90,12 @@ def _planned(batch: Batch) -> dict[str, Any]:
             f"{slugs[role]} {endpoint}": rate for role, its in limits.items() for endpoint, rate in its.items()
         },
         "bound_seconds": planner.bound_seconds(load, limits),
+        "ordered_seconds": planner.ordered_seconds(load, limits),
+        "stretches": {
+            name: {"seconds": found.seconds, "by": f"{slugs[found.role]} {found.endpoint}"}
+            for name, steps in zip(("export", "hand_over", "delete"), planner.STRETCHES, strict=True)
+            if (found := planner.bound(load, limits, steps=steps))
+        },
         "predicted_seconds": batch.predicted_seconds,
     }
 

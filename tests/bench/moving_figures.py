@@ -6,18 +6,24 @@ from collections import Counter
 from typing import Any
 
 LIST_EVENTS = "GET /api/v2/calendar-events/"
-BEFORE_SOAK = frozenset({"preflight", "export", "recreate", "verify", "hand_over"})
+NEARLY_ALL = 0.98
 
 
 def figures(measured: dict[str, Any], *, speed: float) -> dict[str, Any]:
     """Return the figures of one move. Seconds are of the wall, at this speed of the clock."""
     planned, samples, proof = measured["planned"], measured["samples"], measured["proof"]
+    stretches = _stretches(measured)
+    worked = sum(one["seconds"] for one in stretches.values())
     calls = sum(found["total_here"] for found in _by_region(measured).values())
     return {
         "seconds": measured["seconds"],
         "bound_seconds": planned["bound_seconds"],
-        "bounds": _bounds(planned),
-        "of_the_bound": round(planned["bound_seconds"] / measured["seconds"], 3),
+        "ordered_seconds": planned["ordered_seconds"],
+        "stretches": stretches,
+        "calls_seconds": round(worked, 1),
+        "of_the_bound": round(planned["bound_seconds"] / worked, 3),
+        "of_the_ordered_bound": round(planned["ordered_seconds"] / worked, 3),
+        "outcome_of_predicted": round(worked / planned["predicted_seconds"], 3),
         "predicted_seconds": planned["predicted_seconds"],
         "report": measured["report"]["prediction"],
         "calls": calls,
@@ -61,15 +67,34 @@ def _necessary(planned: dict[str, Any]) -> dict[str, int]:
     return dict(counted)
 
 
-def _bounds(planned: dict[str, Any]) -> dict[str, Any]:
-    """Return the bound of what is called before the soak and of what is called after it: the soak parts the two."""
-    found = {}
-    for name, steps in (("before_soak", BEFORE_SOAK), ("after_soak", None)):
-        counted: Counter[str] = Counter()
-        for row in planned["rows"]:
-            if (row["step"] in BEFORE_SOAK) == (steps is not None):
-                counted[row["place"]] += row["calls"]
-        seconds = {place: 60 * n / planned["a_minute"][place] for place, n in counted.items()}
-        place = max(seconds, key=lambda one: seconds[one])
-        found[name] = {"seconds": round(seconds[place], 2), "by": place}
-    return found
+def _stretches(measured: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return bound and time of each stretch: what cannot overlap is measured apart (docs/bound.md).
+
+    A stretch of the hand-over and of the delete lasts from its first call to the one with which nearly all are made:
+    the last ones are those of meetings that were waited for.
+    """
+    samples, bounds = measured["samples"], measured["planned"]["stretches"]
+    exported = next((one["wall"] for one in samples if one["step"] not in ("preflight", "export")), 0.0)
+    took = {
+        "export": exported,
+        "hand_over": _span(samples, ("POST /api/v2/calendars/", "{id}/bot/")),
+        "delete": _span(samples, ("DELETE /api/v2/calendars/{id}/",)),
+    }
+    return {
+        name: {
+            "seconds": round(took[name], 1),
+            "bound_seconds": round(bounds[name]["seconds"], 1),
+            "by": bounds[name]["by"],
+            "of_the_bound": round(bounds[name]["seconds"] / took[name], 3) if took[name] else None,
+        }
+        for name in took
+    }
+
+
+def _span(samples: list[dict[str, Any]], ends: tuple[str, ...]) -> float:
+    """Return the seconds from the first call at some endpoints to the one that makes nearly all."""
+    made = [(one["wall"], sum(n for place, n in one["taken"].items() if place.endswith(ends))) for one in samples]
+    total = made[-1][1]
+    first = next(wall for wall, calls in made if calls)
+    last = next(wall for wall, calls in made if calls >= NEARLY_ALL * total)
+    return float(last - first)

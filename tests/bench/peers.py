@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from recallops.clock import FileClock
@@ -36,7 +37,7 @@ def run(name: str, folder: Path, options: Options, *, latency: float) -> dict[st
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     clock = FileClock(folder / "clock.json")
-    begun = setting_up.coming_monday(_now())
+    begun = setting_up.coming_monday(datetime.now(UTC))
     clock.set(at=begun, speed=0.0)
     child, sandbox = _sandbox(folder, options)
     try:
@@ -56,12 +57,6 @@ def run(name: str, folder: Path, options: Options, *, latency: float) -> dict[st
         }
     finally:
         child.stop(grace=10)
-
-
-def _now() -> Any:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC)
 
 
 def _sandbox(folder: Path, options: Options) -> tuple[children.Child, Sandbox]:
