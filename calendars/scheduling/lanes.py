@@ -1,7 +1,7 @@
-"""Lanes: at most half of a driver's threads write at one endpoint of a workspace at the same time.
+"""Lanes: so many of a driver's threads, and no more, write at one endpoint of a workspace at the same time.
 
 Threads that begin together would add together and then remove together, each time with the other budget lying idle.
-With half of them adding, the other half waits once, and from then on removes while the first half adds.
+With three of eight adding, three can remove what those before them have added, and two read.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ NOT_DONE = "the provider did not do what was asked; asking again"
 LONGEST_IN_LANE = timedelta(minutes=5)
 ROUNDS = 12  # READ, ADD, READ, FLIP, REMOVE, READ is the longest way of one hand-over; tidying may come between
 
-_lanes = Lanes(settings.DRIVER_THREADS // 2)
+_lanes = Lanes(3 * settings.DRIVER_THREADS // 8)
 
 
 @dataclass(slots=True)

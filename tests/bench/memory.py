@@ -21,7 +21,7 @@ PARTS = (
     *("pump", "find work", "plan", "cut line", "make items", "nearest meetings", "checks", "learn keys"),
     *("form assignments", "ledger", "report"),
 )
-SLOW, MOST_FOR_SLOW = "form assignments", 10_000  # 500 events at a time, minutes for each 10,000 calendars
+SLOW, MOST_FOR_SLOW = "form assignments", 10_000  # 500 events at a time, a minute for 10,000 calendars
 EVENTS = 2  # a calendar: far fewer than usual, so that the largest size takes minutes
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +33,7 @@ class Size:
 # the sandbox and the database share, are not what bounds.
 SIZES = {"small": Size(60, 12, 4.0), "medium": Size(200, 12, 2.5), "full": Size(2000, 24, 2.0)}
 EVENTS = 20
+AS_IN_PRODUCTION = {"DRIVERS": "2", "QUEUE_WORKERS": "4"}  # the demo has fewer
 SEED = 1
 
 
@@ -76,14 +76,11 @@ def _ours(folder: Path, options: Options) -> dict[str, Any]:
     place.clear()
     place.prepare(options)
     environment = {**place.environment(database="", lock=None), "DJANGO_SETTINGS_MODULE": "recallops.settings"}
-    environment |= {name: os.environ[name] for name in TUNED if name in os.environ}
+    environment |= AS_IN_PRODUCTION
     command = [sys.executable, "-m", "tests.bench.moving", str(folder), str(LATENCY / options.speed)]
     subprocess.run(command, env=environment, check=False)
     measured: dict[str, Any] = json.loads((folder / "moved.json").read_text())
     return measured
-
-
-TUNED = ("DRIVERS", "DRIVER_THREADS", "QUEUE_WORKERS")
 
 
 def _stop_database(place: Place) -> None:

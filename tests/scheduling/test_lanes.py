@@ -1,4 +1,4 @@
-"""Half of a driver's threads may write at one endpoint at a time, so that the other half is at another one."""
+"""Some of a driver's threads may write at one endpoint at a time, so that others are at another one."""
 
 from __future__ import annotations
 
