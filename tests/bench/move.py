@@ -31,7 +31,7 @@ class Size:
 
 # Twenty events a calendar. The faster the clock, the more calls a second: each speed is one at which two cores, which
 # the sandbox and the database share, are not what bounds.
-SIZES = {"small": Size(60, 12, 4.0), "medium": Size(200, 12, 2.5), "full": Size(2000, 24, 2.0)}
+SIZES = {"small": Size(30, 6, 2.0), "medium": Size(60, 12, 1.0), "full": Size(2000, 24, 1.5)}
 EVENTS = 20
 AS_IN_PRODUCTION = {"DRIVERS": "2", "QUEUE_WORKERS": "4"}  # the demo has fewer
 SEED = 1
