@@ -1,7 +1,7 @@
 """Lanes: so many of a driver's threads, and no more, write at one endpoint of a workspace at the same time.
 
 Threads that begin together would add together and then remove together, each time with the other budget lying idle.
-With three of eight adding, three can remove what those before them have added, and two read.
+So only as many add as fill that budget; the others remove meanwhile what those before them have added, or read.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ Lane = tuple[int, Act]
 class Lanes:
     """The lanes of one process, by workspace and kind of write."""
 
-    def __init__(self, width: int) -> None:
-        self.width = max(1, width)
+    def __init__(self) -> None:
         self._changed = threading.Condition()
         self._taken: Counter[Lane] = Counter()
+        self._waiting = 0
 
     @contextmanager
-    def taken(self, lane: Lane | None, *, while_waiting: Callable[[], None]) -> Iterator[bool]:
-        """Write in a lane; yields whether there was a wait for it. None: no lane is needed."""
+    def taken(self, lane: Lane | None, *, width: int, while_waiting: Callable[[], None]) -> Iterator[bool]:
+        """Write in a lane of some width; yields whether there was a wait for it. None: no lane is needed."""
         if lane is None:
             yield False
             return
-        waited = self._enter(lane, while_waiting)
+        waited = self._enter(lane, max(1, width), while_waiting)
         try:
             yield waited
         finally:
@@ -42,15 +42,21 @@ class Lanes:
                 self._taken[lane] -= 1
                 self._changed.notify_all()
 
-    def _enter(self, lane: Lane, while_waiting: Callable[[], None]) -> bool:
+    def crowded(self) -> bool:
+        """Tell whether somebody waits: more work of this kind would only wait, too."""
+        return self._waiting > 0
+
+    def _enter(self, lane: Lane, width: int, while_waiting: Callable[[], None]) -> bool:
         waited = False
         while True:
             with self._changed:
-                if self._taken[lane] < self.width:
+                if self._taken[lane] < width:
                     self._taken[lane] += 1
                     return waited
                 waited = True
+                self._waiting += 1
                 self._changed.wait(PATIENCE)
+                self._waiting -= 1
             while_waiting()
 
 

@@ -12,6 +12,8 @@ An error is no proof of failure: a lost answer leaves its intent open, and only 
 
 from __future__ import annotations
 
+import math
+import time
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -24,22 +26,28 @@ from django.db.models import F, Q
 
 from calendars import sync
 from calendars.leases import Lease, give_back, locked
-from calendars.models import Assignment, IdMapping, Intent, Workspace
+from calendars.models import Assignment, IdMapping, Intent, RateBudget, Workspace
 from calendars.providers import errors
+from calendars.providers.recall_endpoints import ADD_BOT, REMOVE_BOT
 from calendars.scheduling.decide import decide
-from calendars.scheduling.lanes import Lane, Lanes, lane_of
+from calendars.scheduling.lanes import WRITES, Lane, Lanes, lane_of
 from calendars.scheduling.ownership import fits
 from calendars.scheduling.rows import Loaded, load, numbers_for
 from calendars.scheduling.values import Act, Action, Numbers, Purpose, Row, Side
 from calendars.scheduling.verdicts import verdict, was_there
-from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, TROUBLE_RETRY, Trouble, Writer
+from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, SOON, TROUBLE_RETRY, Trouble, Writer
 from recallops import clock
 
 NOT_DONE = "the provider did not do what was asked; asking again"
 LONGEST_IN_LANE = timedelta(minutes=5)
 ROUNDS = 12  # READ, ADD, READ, FLIP, REMOVE, READ is the longest way of one hand-over; tidying may come between
 
-_lanes = Lanes(3 * settings.DRIVER_THREADS // 8)
+# The longest that a pass goes on writing. A driver outlasts its own time by no more than this and one call, and the
+# queue's time-out (settings) is longer than both.
+PASS_SECONDS = 90.0
+CALL_SECONDS = 0.25  # what a call takes, about: so many threads fill a budget
+
+lanes = Lanes()
 
 
 @dataclass(slots=True)
@@ -68,18 +76,20 @@ class _Run:
         self.ids, self.lease = list(ids), lease
         self.outcomes: dict[int, Outcome] = {}
         self.writer = Writer(self.ids, lease)
+        self.end = time.monotonic() + PASS_SECONDS
 
     def run(self) -> None:
         loaded: list[Loaded] = []
         for _ in range(ROUNDS):
             loaded, actions = self._look()
             try:
-                with _lanes.taken(self._lane(loaded, actions), while_waiting=self.writer.hold_lease) as waited:
+                lane = self._lane(loaded, actions)
+                with lanes.taken(lane, width=_width(lane), while_waiting=self._wait_on) as waited:
                     if waited:  # what was decided may have become old meanwhile
                         loaded, actions = self._look()
                     if not self._carry_out(loaded, actions):
                         break
-            except Trouble:  # the lease was lost while it waited: nothing of this is ours any more
+            except Trouble:  # the lease or the time was over while it waited: the rows are due as they were
                 return
         else:
             loaded = self._load()
@@ -94,6 +104,12 @@ class _Run:
     def _look(self) -> tuple[list[Loaded], dict[int, Action]]:
         loaded = self._load()
         return loaded, {one.row.assignment: self._decide(one) for one in loaded}
+
+    def _wait_on(self) -> None:
+        """Look after lease and time while waiting. Raises Trouble."""
+        self.writer.hold_lease()
+        if time.monotonic() > self.end:
+            raise Trouble(SOON, clock.now())
 
     def _lane(self, loaded: list[Loaded], actions: dict[int, Action]) -> Lane | None:
         """Return the lane for this round's writes; none where one of the meetings is too near to wait."""
@@ -175,6 +191,9 @@ class _Run:
             if one.row.assignment in self.outcomes:
                 continue
             action = actions[one.row.assignment]
+            if action.act in WRITES and time.monotonic() > self.end:
+                self._conclude(one, SOON, clock.now())
+                continue
             try:
                 done |= self._act(one, action)
             except Trouble as trouble:
@@ -291,6 +310,16 @@ class _Run:
                 """,  # noqa: S608 (our own table's name and placeholders)
                 [now, *[value for row in values for value in row], self.lease.token],
             )
+
+
+def _width(lane: Lane | None) -> int:
+    """Return how many of this process's threads fill the budget of a lane, together with those of other drivers."""
+    if lane is None:
+        return 1
+    workspace, act = lane
+    endpoint = ADD_BOT if act is Act.ADD else REMOVE_BOT
+    budget = RateBudget.objects.filter(workspace=workspace, endpoint=endpoint).first()
+    return math.ceil(CALL_SECONDS / budget.emission / settings.DRIVERS) if budget else 1
 
 
 def _has_bot(side: Side, row: Row, now: datetime, numbers: Numbers) -> bool:
