@@ -19,9 +19,10 @@ def test_what_a_pass_has_no_time_for_is_left_to_the_next_one(monkeypatch: pytest
     move.allow(Step.VERIFY)
     move.run()
     move.allow(Step.HAND_OVER)
-    with monkeypatch.context() as patch, pytest.raises(AssertionError, match="never at rest"):
+    with monkeypatch.context() as patch:
         patch.setattr(reconcile, "PASS_SECONDS", -1.0)
-        move.run()
+        with pytest.raises(AssertionError, match="never at rest"):
+            move.run()
     assert not Intent.objects.exclude(assignment=None).exists(), "nothing was written"
     assert Assignment.objects.filter(due_at__lte=move.time.now()).exists(), "it is due at once"
     move.run()
