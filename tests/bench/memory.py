@@ -54,9 +54,9 @@ def _plot(found: dict[str, Any]) -> None:
     sizes = list(found["sizes"])
     for name in PARTS:
         parts = {size: found["sizes"][size][name] for size in sizes if name in found["sizes"][size]}
-        left.plot(list(parts), [part["peak_mib"] for part in parts.values()], marker="o", label=name)
+        left.plot(list(parts), [part["grown_mib"] for part in parts.values()], marker="o", label=name)
         right.plot(list(parts), [part["seconds"] for part in parts.values()], marker="o", label=name)
-    for axes, what in ((left, "peak memory of the process, MiB"), (right, "seconds")):
+    for axes, what in ((left, "memory that a part takes at its peak, MiB"), (right, "seconds")):
         axes.set_xscale("log")
         axes.set_xlabel("calendars")
         axes.set_title(what, fontsize=10)
