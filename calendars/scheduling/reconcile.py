@@ -191,7 +191,7 @@ class _Run:
             if one.row.assignment in self.outcomes:
                 continue
             action = actions[one.row.assignment]
-            # what begins a hand-over ends earlier than what completes it: no meeting is to rest with a bot on both sides
+            # what begins a hand-over ends earlier than what completes it, so that few rest with a bot on both sides
             end = self.end - PASS_SECONDS / 2 if action.act is Act.ADD else self.end
             if action.act in WRITES and time.monotonic() > end:
                 self._conclude(one, SOON, clock.now())
