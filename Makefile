@@ -1,8 +1,9 @@
 # The commands of a working day. Each makes the environment it needs; a second run of that takes no time.
 #   make demo EXIT=1 ICS="a.ics b.ics"   PYTHON=/path/to/python3.11   make test ARGS="-k lease"
+#   make bench ONLY="move admin" SIZE=small
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo test simulate lint format types lock setup
+.PHONY: help demo clean-demo test simulate bench lint format types lock setup
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -10,6 +11,8 @@ ARGS ?=
 EXIT ?=
 ICS ?=
 SEEDS ?= 1..200
+ONLY ?=
+SIZE ?= full
 # The tests have a server and files of their own beside those of a demo that runs. Nobody keeps what is in it.
 TEST_DATA := $(CURDIR)/var/test
 TEST_OPTIONS := fsync=off,full_page_writes=off
@@ -41,6 +44,12 @@ simulate: ## Play whole moves from seeds, on databases of their own. SEEDS=1..10
 		test -n "$$DATABASE_URL" || $(RUN) manage.py database stop; \
 		exit $$result
 
+bench: ## Measure, and write docs/bench/. ONLY="names": of limiter, webhook, admin, memory, move. SIZE=small|medium|full.
+	@.ci/environment bench
+	@result=0; $(RUN) -m tests.bench --size $(SIZE) $(if $(ONLY),--only $(ONLY)) || result=$$?; \
+		RECALLOPS_DATA_DIR="$(CURDIR)/var/bench" $(RUN) manage.py database stop; \
+		exit $$result
+
 lint: ## Check style and format.
 	@.ci/environment dev
 	@$(RUN) -m ruff check .
@@ -56,7 +65,7 @@ types: ## Check types.
 
 lock: ## Pin requirements/*.in into requirements/*.txt, with hashes.
 	@.ci/environment dev
-	@for name in base local dev; do \
+	@for name in base local dev bench; do \
 		$(VENV)/bin/uv pip compile --quiet --generate-hashes --no-header --universal --python-version 3.11 \
 			--no-emit-index-url --no-emit-find-links $(ARGS) \
 			requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \

@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.db.models.functions import Mod
 
 from calendars.judging import Judge
 from calendars.leases import alone, locked
@@ -40,6 +41,7 @@ AS_FOUND = "as found: a bot was scheduled for it"
 BY_APPLICATION = "the company's application scheduled a bot for it"
 ELSEWHERE = "its event belongs to another calendar now"
 CHUNK = 500
+MOST_SAMPLES = 20_000  # events whose keys are looked at to find their pattern
 
 
 def order_of(calendar: Calendar) -> Order | None:
@@ -71,7 +73,12 @@ def order_of(calendar: Calendar) -> Order | None:
 
 
 def learn_keys(workspace: Workspace) -> str:
-    """Find the pattern of a workspace's deduplication keys in its events, store it, and return it ("" for none)."""
+    """Find the pattern of a workspace's deduplication keys in its events, store it, and return it ("" for none).
+
+    In a large workspace some of them tell as much as all: every so many-th event is asked.
+    """
+    events = Event.objects.filter(workspace=workspace, is_deleted=False).exclude(bots=[])
+    every = max(1, -(-events.count() // MOST_SAMPLES))
     samples = [
         deduplication.KeySample(
             key=entry["key"],
@@ -80,8 +87,8 @@ def learn_keys(workspace: Workspace) -> str:
             email=email,
             event_id=remote_id,
         )
-        for bots, remote_id, email in Event.objects.filter(workspace=workspace, is_deleted=False)
-        .exclude(bots=[])
+        for bots, remote_id, email in events.annotate(turn=Mod("pk", every))
+        .filter(turn=0)
         .values_list("bots", "remote_id", "connection__calendar__email")
         .iterator(chunk_size=2000)
         for entry in bots

@@ -17,7 +17,7 @@ from django.db import connections
 from django.db.models import Q
 from django_q.tasks import async_task
 
-from calendars.leases import Lease, MachineNow, free, give_back, take
+from calendars.leases import Lease, MachineNow, free, give_back, renew, take
 from calendars.models import Driver
 
 logger = logging.getLogger("recallops.drivers")
@@ -74,7 +74,9 @@ def drive(
             else:
                 time.sleep(IDLE_PAUSE)
     finally:
-        wait(running)
+        while running:  # pieces outlast the driver's time; its slot stays its own meanwhile
+            _, running = wait(running, timeout=lease.seconds / 3)
+            renew(Driver, held, lease)
         if pool is None:
             executor.submit(connections.close_all).result()
             executor.shutdown()

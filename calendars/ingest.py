@@ -168,14 +168,16 @@ def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: date
     with assignments.storing(workspace.family):
         owners = {
             row.remote_id: row
-            for row in Connection.objects.select_related("calendar").filter(
-                workspace=workspace, remote_id__in={item.calendar_id for item in items}
-            )
+            for row in Connection.objects.select_related("calendar")
+            .defer(*Connection.SEALED)
+            .filter(workspace=workspace, remote_id__in={item.calendar_id for item in items})
         }
         items = [item for item in items if item.calendar_id in owners]
         known = {
             row.remote_id: row
-            for row in Event.objects.filter(workspace=workspace, remote_id__in=[item.id for item in items])
+            for row in Event.objects.only(
+                "remote_id", "occurrence_id", "connection_id", "digest", "read_begun_at"
+            ).filter(workspace=workspace, remote_id__in=[item.id for item in items])
         }
         # an event keeps its occurrence, to which `verify` may have joined it, as long as it keeps its calendar
         places = {row.remote_id: row.occurrence_id for row in known.values()}

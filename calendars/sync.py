@@ -12,7 +12,7 @@ stored by `calendars/ingest.py`; a page that began earlier never overwrites one 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -71,18 +71,26 @@ def run_sweep(sweep: Sweep, *, seconds: float = 8.0) -> bool:
 
     Raises ProviderError; what was read is kept, and the next call goes on. False when somebody else is at it.
     """
+    return run_sweeps([sweep], seconds=seconds)
+
+
+def run_sweeps(sweeps: Sequence[Sweep], *, seconds: float = 8.0) -> bool:
+    """Read pages of several sweeps in turns, as `run_sweep`; return whether all of them are finished.
+
+    In turns, since each has a budget of its own: while one waits for its next call, the others read.
+    """
     lease = Lease()
-    if not take(Sweep.objects.filter(pk=sweep.pk, finished_at=None), limit=1, lease=lease, order_by=["pk"]):
-        return False
+    wanted = Sweep.objects.filter(pk__in=[sweep.pk for sweep in sweeps], finished_at=None)
+    held = take(wanted, limit=len(sweeps), lease=lease, order_by=["pk"])
     try:
-        sweep.refresh_from_db()
-        client = client_for(sweep.workspace)
-        while lease.seconds - lease.left() < seconds:
-            if _read_page(sweep, client, lease):
-                return True
-        return False
+        going = [(sweep, client_for(sweep.workspace)) for sweep in sweeps if sweep.pk in held]
+        for sweep, _ in going:
+            sweep.refresh_from_db()
+        while going and lease.seconds - lease.left() < seconds:
+            going = [(sweep, client) for sweep, client in going if not _read_page(sweep, client, lease)]
+        return not going and len(held) == len(sweeps)
     finally:
-        give_back(Sweep, [sweep.pk], lease)
+        give_back(Sweep, held, lease)
 
 
 def _read_page(sweep: Sweep, client: RecallClient, lease: Lease) -> bool:

@@ -17,7 +17,7 @@ from calendars.models import Application, Assignment, Calendar, Delivery, Worksp
 from calendars.providers import errors
 from calendars.relay import outbox
 from calendars.relay import tasks as relay
-from calendars.scheduling.reconcile import reconcile
+from calendars.scheduling.reconcile import lanes, reconcile
 from calendars.webhooks import handling
 from recallops import clock
 
@@ -25,6 +25,7 @@ logger = logging.getLogger("recallops.webhooks")
 
 TASK = "calendars.tasks.drive"
 CHUNK = 40  # assignments at once: few enough that the writes follow the readings closely, enough to fill a page
+NEAR = timedelta(hours=1)  # meetings so near are taken up however many others wait to be written
 SWEEP_RETRY = timedelta(minutes=1)
 JUDGE_RETRY = timedelta(minutes=5)
 HEARD_AT_ONCE = 100  # deliveries
@@ -58,9 +59,12 @@ def find_work(family: str, room: int) -> list[Callable[[], None]]:
         until = now + JUDGE_RETRY
         if Calendar.objects.filter(pk=calendar.pk, judge_at=calendar.judge_at).update(judge_at=until):
             work.append(partial(_judge, calendar.pk, until))
+    due = _due_assignments(now).filter(family=family)
+    if lanes.crowded():
+        due = due.filter(start__lte=now + NEAR)
     while len(work) < room:
         lease = Lease()
-        ids = take(_due_assignments(now).filter(family=family), limit=CHUNK, lease=lease, order_by=["start", "pk"])
+        ids = take(due, limit=CHUNK, lease=lease, order_by=["start", "pk"])
         if not ids:
             break
         work.append(partial(reconcile, ids, lease=lease))

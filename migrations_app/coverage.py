@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from django.db.models import QuerySet
 
@@ -54,9 +55,9 @@ def assignments_of(batch: Batch) -> QuerySet[Assignment]:
 def ledger(assignments: QuerySet[Assignment], *, workspaces: list[Workspace]) -> Iterator[LedgerRow]:
     """Judge assignments now, from the stored readings; streams, whatever the number."""
     numbers = numbers_for(workspaces)
-    ids = list(assignments.order_by("start", "pk").values_list("pk", flat=True))
-    for at in range(0, len(ids), CHUNK):
-        for one in load(ids[at : at + CHUNK]):
+    ids = assignments.order_by("start", "pk").values_list("pk", flat=True).iterator(chunk_size=CHUNK)
+    while chunk := list(islice(ids, CHUNK)):
+        for one in load(chunk):
             yield judge(one, numbers=numbers)
 
 

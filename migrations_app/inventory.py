@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from calendars.models import Assignment, Connection, Event, OAuthClient, RateBudget, Workspace
+from calendars.models import Assignment, Connection, Event, OAuthClient, Occurrence, RateBudget, Workspace
 from calendars.scheduling.rows import numbers_for
 from calendars.scheduling.values import Numbers
 from migrations_app.models import Batch, Item
@@ -54,12 +54,14 @@ def _client(connection: Connection) -> bool:
     return known.exclude(Q(client_secret="") & Q(private_key="")).exists()
 
 
-def starts(batch: Batch, *, after: datetime | None = None) -> list[datetime]:
+def starts(batch: Batch) -> list[datetime]:
     """Return the starts of the coming assignments of a batch's calendars, in order."""
-    rows = Assignment.objects.filter(
-        occurrences__calendar__in=chosen(batch).values("calendar"), start__gte=after or clock.now(), over=False
-    )
-    return list(rows.order_by("start").values_list("start", flat=True).distinct("start", "pk").order_by("start", "pk"))
+    return list(_coming(batch).order_by("start").values_list("start", flat=True))
+
+
+def _coming(batch: Batch) -> QuerySet[Assignment]:
+    theirs = Occurrence.objects.filter(calendar__in=chosen(batch).values("calendar"), assignment=OuterRef("pk"))
+    return Assignment.objects.filter(Exists(theirs), start__gte=clock.now(), over=False)
 
 
 def load(batch: Batch) -> Load:
@@ -75,7 +77,7 @@ def load(batch: Batch) -> Load:
     return Load(
         calendars=calendars,
         events_source=events or calendars * EVENTS_A_CALENDAR,
-        starts=starts(batch),
+        meetings=_coming(batch).count(),
         adds=moved or calendars * EVENTS_A_CALENDAR,
         removes=moved or calendars * EVENTS_A_CALENDAR,
         adopted=items.exclude(target_connection=None).filter(created_target=False).count(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -32,6 +32,12 @@ from migrations_app.itineraries import Step
 SOURCE, TARGET = "source", "target"
 PAGE = 100  # rows of a list page: documented for events; calendars and bots are taken to be alike
 SAFETY = 0.98  # of a stated limit; the distance between two calls is reckoned with it, too
+# What cannot overlap: meetings are formed from the whole export, and the soak time lies before the delete.
+STRETCHES = (
+    frozenset({Step.PREFLIGHT, Step.EXPORT}),
+    frozenset({Step.RECREATE, Step.VERIFY, Step.HAND_OVER}),
+    frozenset({Step.DELETE_OLD, Step.CLEAN_UP}),
+)
 EFFICIENCY = 0.95  # the share of the bound that the engine is built to reach
 
 Limits = Mapping[str, float]
@@ -44,7 +50,7 @@ class Load:
 
     calendars: int  # made in the target unless adopted, deleted in the source
     events_source: int  # what a sweep of the source reads, moved or not
-    starts: Sequence[datetime]  # of the assignments that change sides
+    meetings: int  # assignments that change sides
     adds: int  # member events that get a bot in the target
     removes: int  # member events whose bot goes in the source
     adopted: int = 0  # calendars that are in the target already
@@ -100,7 +106,7 @@ ROWS: tuple[Row, ...] = (
         SOURCE,
         LIST_BOTS,
         "pages of bots",
-        lambda load: _pages(max(len(load.starts), load.bots_source)),
+        lambda load: _pages(max(load.meetings, load.bots_source)),
     ),
     Row(Step.RECREATE, TARGET, CREATE_CALENDAR, "1 a calendar not adopted", _made),
     Row(Step.RECREATE, TARGET, GET_CALENDAR, "1 a calendar not adopted", _made),
@@ -111,7 +117,7 @@ ROWS: tuple[Row, ...] = (
     Row(Step.HAND_OVER, SOURCE, REMOVE_BOT, "1 a member event", lambda load: load.removes),
     Row(Step.HAND_OVER, SOURCE, LIST_EVENTS, "one sweep after the removals", _sweep_source),
     Row(Step.DELETE_OLD, TARGET, LIST_EVENTS, "one sweep", _sweep_target),
-    Row(Step.DELETE_OLD, TARGET, LIST_BOTS, "pages of bots", lambda load: _pages(len(load.starts))),
+    Row(Step.DELETE_OLD, TARGET, LIST_BOTS, "pages of bots", lambda load: _pages(load.meetings)),
     Row(Step.DELETE_OLD, SOURCE, LIST_BOTS, "1", lambda load: 1),
     Row(Step.DELETE_OLD, SOURCE, LIST_EVENTS, "1 a calendar", lambda load: load.calendars),
     Row(Step.DELETE_OLD, SOURCE, DELETE_CALENDAR, "1 a calendar", lambda load: load.calendars),
@@ -119,7 +125,7 @@ ROWS: tuple[Row, ...] = (
     Row(Step.DELETE_OLD, TARGET, ACCESS_TOKEN, "1 a canary", lambda load: load.canaries),
     Row(Step.CLEAN_UP, SOURCE, LIST_CALENDARS, "1", lambda load: 1),
     Row(Step.CLEAN_UP, SOURCE, LIST_BOTS, "1", lambda load: 1),
-    Row(Step.CLEAN_UP, TARGET, LIST_BOTS, "pages of bots", lambda load: _pages(len(load.starts))),
+    Row(Step.CLEAN_UP, TARGET, LIST_BOTS, "pages of bots", lambda load: _pages(load.meetings)),
 )
 
 
@@ -138,21 +144,21 @@ def usable(per_minute: float, *, reserve_percent: float) -> float:
     return per_minute * SAFETY * (1 - reserve_percent / 100)
 
 
-def necessary_calls(load: Load, role: str) -> dict[tuple[str, str], int]:
+def necessary_calls(load: Load, role: str, *, steps: Collection[Step] = tuple(Step)) -> dict[tuple[str, str], int]:
     """Return how often each endpoint of one workspace ("source" or "target") must be called, by (role, endpoint)."""
     calls: Counter[tuple[str, str]] = Counter()
     for row in ROWS:
-        if row.role == role:
+        if row.role == role and row.step in steps:
             calls[row.role, row.endpoint] += row.calls(load)
     return dict(calls)
 
 
-def bound(load: Load, limits: Mapping[str, Limits]) -> Bound | None:
-    """Return what bounds a move: `limits` by role. None when nothing is limited."""
+def bound(load: Load, limits: Mapping[str, Limits], *, steps: Collection[Step] = tuple(Step)) -> Bound | None:
+    """Return what bounds a move, or some steps of it: `limits` by role. None when nothing is limited."""
     bounds = [
         Bound(role, endpoint, calls, 60 * calls / limits[role][endpoint])
         for side in (SOURCE, TARGET)
-        for (role, endpoint), calls in necessary_calls(load, side).items()
+        for (role, endpoint), calls in necessary_calls(load, side, steps=steps).items()
         if endpoint in limits.get(role, {})
     ]
     return max(bounds, key=lambda bound: bound.seconds, default=None)
@@ -164,9 +170,15 @@ def bound_seconds(load: Load, limits: Mapping[str, Limits]) -> float:
     return found.seconds if found else 0.0
 
 
+def ordered_seconds(load: Load, limits: Mapping[str, Limits]) -> float:
+    """Return the shortest time when what cannot overlap is done one after the other."""
+    bounds = (bound(load, limits, steps=steps) for steps in STRETCHES)
+    return sum(found.seconds for found in bounds if found)
+
+
 def predicted_duration(load: Load, limits: Mapping[str, Limits]) -> timedelta:
-    """Return the time to expect for the calls: the bound, as near as the engine comes to it."""
-    return timedelta(seconds=bound_seconds(load, limits) / EFFICIENCY)
+    """Return the time to expect for the calls: the shortest one, as near as the engine comes to it."""
+    return timedelta(seconds=ordered_seconds(load, limits) / EFFICIENCY)
 
 
 def sentence(load: Load, limits: Mapping[str, Limits], *, regions: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 
 from calendars.models import Assignment, AuditEntry, Event, RateBudget, Verdict, Workspace
 from migrations_app import coverage, report_inventory
@@ -290,16 +290,21 @@ def _plain(value: Any) -> Any:
 def _prediction(batch: Batch, calls: list[dict[str, Any]]) -> dict[str, Any]:
     """Compare the time that was foretold before the first write with the time it took.
 
-    Foretold is what the calls take at the limits; the whole time holds the waits for meetings, soak and canary, too.
+    Foretold is what the calls take at the limits, export, hand-over and delete one after the other. The time until the
+    last meeting changed sides holds no wait but those of meetings that moved late; the whole time holds the waits for
+    meetings, soak and canary, too.
     """
     said = Finding.objects.filter(batch=batch, code="time").values_list("sentence", flat=True).first()
     actual = (batch.closed_at - batch.started_at).total_seconds() if batch.closed_at and batch.started_at else None
     slowest = max(calls, key=lambda row: row["least_seconds"], default=None)
+    flipped = coverage.assignments_of(batch).filter(owner=batch.target_id).aggregate(last=Max("flipped_at"))["last"]
+    handed_over = (flipped - batch.started_at).total_seconds() if flipped and batch.started_at else None
     return {
         "sentence": said or "",
         "predicted_seconds": batch.predicted_seconds,
         "bound": batch.predicted_bound,
         "actual_seconds": actual,
+        "handed_over_seconds": handed_over,
         "calls_seconds": slowest["least_seconds"] if slowest else None,
         "calls_bound": f"{slowest['endpoint']} in {slowest['workspace']}" if slowest else "",
     }

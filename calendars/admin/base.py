@@ -8,10 +8,10 @@ from typing import Any
 from django.db.models import Model
 from django.http import HttpRequest
 
-from calendars.models import AuditEntry
+from calendars.models import AuditEntry, Connection
 from recallops.admin_base import ModelAdmin
 
-SEALED = ("oauth_client_secret", "refresh_token", "webhook_url")
+SEALED = Connection.SEALED
 """Columns of a connection that no list has any business opening."""
 
 

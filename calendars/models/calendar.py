@@ -159,6 +159,9 @@ class Connection(models.Model):
     events_read_at = models.DateTimeField(null=True, help_text="When the first reading of all its events began.")
     deleted_at = models.DateTimeField(null=True)
 
+    SEALED = ("oauth_client_secret", "refresh_token", "webhook_url")
+    """Columns that are opened on reading; who reads many connections for something else leaves them where they are."""
+
     objects = ConnectionQuerySet.as_manager()
 
     class Meta:

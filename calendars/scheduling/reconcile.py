@@ -12,30 +12,43 @@ An error is no proof of failure: a lost answer leaves its intent open, and only 
 
 from __future__ import annotations
 
+import math
+import time
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 
 from calendars import sync
 from calendars.leases import Lease, give_back, locked
-from calendars.models import Assignment, Bot, IdMapping, Intent, Workspace
+from calendars.models import Assignment, Bot, IdMapping, Intent, RateBudget, Workspace
 from calendars.providers import errors
+from calendars.providers.recall_endpoints import ADD_BOT, REMOVE_BOT
 from calendars.scheduling.decide import decide
+from calendars.scheduling.lanes import WRITES, Lane, Lanes, lane_of
 from calendars.scheduling.ownership import fits
 from calendars.scheduling.rows import MAY_COME, Loaded, load, numbers_for
 from calendars.scheduling.settling import answered, happened, too_late_to_be_sure
 from calendars.scheduling.values import Act, Action, Numbers, Purpose, Row, Side
 from calendars.scheduling.verdicts import verdict, was_there
-from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, TROUBLE_RETRY, Trouble, Writer
+from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, SOON, TROUBLE_RETRY, Trouble, Writer
 from recallops import clock
 
 NOT_DONE = "the provider did not do what was asked; asking again"
+LONGEST_IN_LANE = timedelta(minutes=5)
 ROUNDS = 12  # READ, ADD, READ, FLIP, REMOVE, READ is the longest way of one hand-over; tidying may come between
+
+# The longest that a pass goes on writing. A driver outlasts its own time by no more than this and one call, and the
+# queue's time-out (settings) is longer than both.
+PASS_SECONDS = 90.0
+CALL_SECONDS = 0.25  # what a call takes, about: so many threads fill a budget
+
+lanes = Lanes()
 
 
 @dataclass(slots=True)
@@ -64,14 +77,21 @@ class _Run:
         self.ids, self.lease = list(ids), lease
         self.outcomes: dict[int, Outcome] = {}
         self.writer = Writer(self.ids, lease)
+        self.end = time.monotonic() + PASS_SECONDS
 
     def run(self) -> None:
         loaded: list[Loaded] = []
         for _ in range(ROUNDS):
-            loaded = self._load()
-            actions = {one.row.assignment: self._decide(one) for one in loaded}
-            if not self._carry_out(loaded, actions):
-                break
+            loaded, actions = self._look()
+            try:
+                lane = self._lane(loaded, actions)
+                with lanes.taken(lane, width=_width(lane), while_waiting=self._wait_on) as waited:
+                    if waited:  # what was decided may have become old meanwhile
+                        loaded, actions = self._look()
+                    if not self._carry_out(loaded, actions):
+                        break
+            except Trouble:  # the lease or the time was over while it waited: the rows are due as they were
+                return
         else:
             loaded = self._load()
             for one in loaded:
@@ -81,6 +101,23 @@ class _Run:
         self._store(loaded)
 
     # -- looking
+
+    def _look(self) -> tuple[list[Loaded], dict[int, Action]]:
+        loaded = self._load()
+        return loaded, {one.row.assignment: self._decide(one) for one in loaded}
+
+    def _wait_on(self) -> None:
+        """Look after lease and time while waiting. Raises Trouble."""
+        self.writer.hold_lease()
+        if time.monotonic() > self.end:
+            raise Trouble(SOON, clock.now())
+
+    def _lane(self, loaded: list[Loaded], actions: dict[int, Action]) -> Lane | None:
+        """Return the lane for this round's writes; none where one of the meetings is too near to wait."""
+        near = clock.now() + self.writer.numbers.near + LONGEST_IN_LANE
+        if any(one.row.start < near for one in loaded):
+            return None
+        return lane_of(actions.values())
 
     def _load(self) -> list[Loaded]:
         loaded = load(self.ids)
@@ -163,6 +200,11 @@ class _Run:
             if one.row.assignment in self.outcomes:
                 continue
             action = actions[one.row.assignment]
+            # what begins a hand-over ends earlier than what completes it, so that few rest with a bot on both sides
+            end = self.end - PASS_SECONDS / 2 if action.act is Act.ADD else self.end
+            if action.act in WRITES and time.monotonic() > end:
+                self._conclude(one, SOON, clock.now())
+                continue
             try:
                 done |= self._act(one, action)
             except Trouble as trouble:
@@ -279,6 +321,16 @@ class _Run:
                 """,  # noqa: S608 (our own table's name and placeholders)
                 [now, *[value for row in values for value in row], self.lease.token],
             )
+
+
+def _width(lane: Lane | None) -> int:
+    """Return how many of this process's threads fill the budget of a lane, together with those of other drivers."""
+    if lane is None:
+        return 1
+    workspace, act = lane
+    endpoint = ADD_BOT if act is Act.ADD else REMOVE_BOT
+    budget = RateBudget.objects.filter(workspace=workspace, endpoint=endpoint).first()
+    return math.ceil(CALL_SECONDS / budget.emission / settings.DRIVERS) if budget else 1
 
 
 def _has_bot(side: Side, row: Row, now: datetime, numbers: Numbers) -> bool:

@@ -19,6 +19,7 @@ from calendars.models import (
     Assignment,
     Bot,
     BotProfile,
+    Connection,
     ConnectionStatus,
     Event,
     Intent,
@@ -87,7 +88,7 @@ def load(ids: Collection[int]) -> list[Loaded]:
         occurrences[occurrence.assignment_id or 0].append(occurrence)
     events: dict[int, list[Event]] = defaultdict(list)
     query = Event.objects.filter(occurrence__assignment__in=ids).select_related("connection", "workspace")
-    for event in query.defer("raw").order_by("pk"):
+    for event in query.defer("raw", *(f"connection__{name}" for name in Connection.SEALED)).order_by("pk"):
         events[event.occurrence_id].append(event)
     bots = _bots([event for group in events.values() for event in group])
     loose = _loose(ids)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.db.models import Case, Q, Value, When
 
 from calendars.models import WebhookEndpoint, WebhookRefusal, WebhookSecret, Workspace
@@ -23,6 +23,21 @@ if TYPE_CHECKING:
 Cause = WebhookRefusal.Cause
 
 TOUCH_EVERY = timedelta(minutes=1)  # "last used" is for people; a write for each webhook would be a hot row
+
+# One statement for all that a request needs to be judged; webhooks come in bursts.
+_FIND = """
+SELECT endpoint.id, endpoint.workspace_id, endpoint.enabled, endpoint.last_at,
+       secret.id, secret.secret, secret.last_used_at
+FROM calendars_webhookendpoint AS endpoint
+LEFT JOIN calendars_webhooksecret AS secret
+    ON secret.workspace_id = endpoint.workspace_id AND secret.enabled
+    AND (secret.endpoint_id IS NULL OR secret.endpoint_id = endpoint.id)
+WHERE endpoint.token = %s
+ORDER BY secret.id DESC
+LIMIT %s
+"""
+_ENDPOINT = ("id", "workspace_id", "enabled", "last_at")
+_SECRET = ("id", "secret", "last_used_at")
 
 # One statement, its own transaction: what it inserted is durable before the webhook is answered.
 _STORE = """
@@ -40,6 +55,14 @@ ON CONFLICT (endpoint_id, day, cause) DO UPDATE SET
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """The endpoint of an address, and the secrets that open it, newest first."""
+
+    endpoint: WebhookEndpoint
+    secrets: list[WebhookSecret]
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """A proven webhook, and the secret that proved it."""
 
@@ -47,17 +70,47 @@ class Accepted:
     secret: WebhookSecret
 
 
-def find_endpoint(token: str) -> WebhookEndpoint | None:
-    """Return the endpoint of an address."""
-    return WebhookEndpoint.objects.filter(token=token).first()
+def find(token: str) -> Found | None:
+    """Return the endpoint of an address with its secrets; one whose encryption key is gone closes none of the others.
+
+    As the first statement of a request it is the check of the connection, too: where that was lost, it is made anew.
+    """
+    connection.health_check_done = True  # type: ignore[attr-defined]
+    try:
+        rows = _rows(token)
+    except OperationalError:
+        if connection.in_atomic_block:
+            raise
+        connection.close()
+        rows = _rows(token)
+    if not rows:
+        return None
+    secrets = []
+    for _, _, _, _, pk, sealed, last_used_at in rows:
+        if pk is not None:
+            with suppress(UndecipherableSecretError):
+                values = (pk, _open(sealed), last_used_at)
+                secrets.append(WebhookSecret.from_db(connection.alias, _SECRET, values))
+    return Found(WebhookEndpoint.from_db(connection.alias, _ENDPOINT, rows[0][:4]), secrets)
 
 
-def judge(endpoint: WebhookEndpoint, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Accepted | Refused:
+def _rows(token: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND, (token, signatures.MOST_CANDIDATES))
+        return list(cursor.fetchall())
+
+
+def _open(sealed: str) -> str:
+    field = WebhookSecret._meta.get_field("secret")
+    return str(field.from_db_value(sealed, None, connection))
+
+
+def judge(found: Found, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Accepted | Refused:
     """Check a request against the secrets of an endpoint; say of a wrong signature where it probably comes from."""
     signed = signatures.read_headers(headers)
     if isinstance(signed, Refused):
         return signed
-    own = _own_secrets(endpoint)
+    endpoint, own = found.endpoint, found.secrets
     secrets = [row.secret for row in own]
     # The tolerance is for networks and clocks, which do not run faster in a demo whose domain time does.
     tolerance = signatures.TOLERANCE * max(1.0, clock.speed())
@@ -83,20 +136,6 @@ def count(endpoint: WebhookEndpoint, refused: Refused, *, now: datetime) -> None
     """Count a refusal."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, (endpoint.pk, now.date(), refused.cause.value, now, now, refused.detail[:300]))
-
-
-def _own_secrets(endpoint: WebhookEndpoint) -> list[WebhookSecret]:
-    """Return the secrets that open an endpoint; one whose encryption key is gone closes none of the others."""
-    rows = WebhookSecret.objects.filter(workspace_id=endpoint.workspace_id, enabled=True)
-    rows = rows.filter(Q(endpoint=None) | Q(endpoint=endpoint)).order_by("-pk")
-    try:
-        return list(rows[: signatures.MOST_CANDIDATES])
-    except UndecipherableSecretError:
-        found = []
-        for pk in rows.values_list("pk", flat=True)[: signatures.MOST_CANDIDATES]:
-            with suppress(UndecipherableSecretError):
-                found.append(WebhookSecret.objects.get(pk=pk))
-        return found
 
 
 def _candidates(endpoint: WebhookEndpoint) -> Sequence[Candidate]:

@@ -56,9 +56,10 @@ class RecallWebhookView(APIView):
 
     def post(self, request: Request, token: str) -> HttpResponse:
         """Store it and answer 200; or count why not and answer 401, 413, or 404 for an address that is none."""
-        endpoint = intake.find_endpoint(token)
-        if endpoint is None:
+        found = intake.find(token)
+        if found is None:
             return _answer(404, "There is no such address.")
+        endpoint = found.endpoint
         now = clock.now()
         if not endpoint.enabled:
             intake.count(endpoint, Refused(WebhookRefusal.Cause.DISABLED), now=now)
@@ -72,7 +73,7 @@ class RecallWebhookView(APIView):
             body = request._request.read(size) if size else b""
         except UnreadablePostError:
             return _answer(400, "The body did not come to its end.")
-        outcome = intake.judge(endpoint, _signature_headers(request.META), body, now=now)
+        outcome = intake.judge(found, _signature_headers(request.META), body, now=now)
         if isinstance(outcome, Refused):
             intake.count(endpoint, outcome, now=now)
             return _answer(401, "This webhook was not accepted.")

@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from django.db import transaction
-from django.db.models import Min, Q
+from django.db.models import Exists, F, Func, JSONField, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from calendars import assignments, sync
 from calendars.models import Assignment, Bot, Calendar, Connection, Event, Sweep, Workspace
@@ -25,6 +27,7 @@ from migrations_app.models import Batch, CoverageReading, ErrorKind, Item, ItemS
 from migrations_app.outcomes import DONE, Outcome, wait
 from recallops import clock
 
+CHUNK = 500
 READING = "reading {kind} of {workspace}: {rows} so far"
 STANDALONE = "{count} scheduled bot(s) in the source belong to no calendar event; this batch does not move them."
 STANDALONE_REMEDY = "The application that made them makes them again in the target."
@@ -40,20 +43,21 @@ NO_PATTERN = (
 TURNED = "It was sent back meanwhile."
 
 
+class _Named(Func):
+    """What an event's list of bots holds when it names this one."""
+
+    template = "jsonb_build_array(jsonb_build_object('bot_id', %(expressions)s))"
+    output_field = JSONField()
+
+
 def run(batch: Batch) -> Outcome:
     """Read everything, form the assignments, make the items."""
-    for workspace, kind in (
-        (batch.source, Sweep.Kind.CALENDARS),
-        (batch.source, Sweep.Kind.EVENTS),
-        (batch.source, Sweep.Kind.BOTS),
-        (batch.target, Sweep.Kind.EVENTS),
-        (batch.target, Sweep.Kind.BOTS),
-    ):
-        if not _swept(batch, workspace, kind):
-            sweep = sync.open_sweep(workspace, kind)
-            if not sync.run_sweep(sweep):
-                said = READING.format(kind=sweep.get_kind_display(), workspace=workspace, rows=sweep.rows)
-                return wait(said, clock.now())
+    for lists in _lists(batch):
+        sweeps = [sync.open_sweep(*one) for one in lists if not _swept(batch, *one)]
+        if sweeps and not sync.run_sweeps(sweeps):
+            largest = max(sweeps, key=lambda sweep: sweep.rows)
+            said = READING.format(kind=largest.get_kind_display(), workspace=largest.workspace, rows=largest.rows)
+            return wait(said, clock.now())
     if not batch.source.key_template:
         assignments.learn_keys(batch.source)
     _make_rewrites(batch)
@@ -69,6 +73,15 @@ def run(batch: Batch) -> Outcome:
         sync.watch(workspace, from_mark=mark)
     renew(batch, Step.EXPORT, _checks(batch))
     return DONE
+
+
+def _lists(batch: Batch) -> Iterator[list[tuple[Workspace, Sweep.Kind]]]:
+    """Return what is read, in this order; what stands together has budgets of its own and is read in turns.
+
+    Events belong to calendars, so those come first.
+    """
+    yield [(batch.source, Sweep.Kind.CALENDARS)]
+    yield [(side, kind) for kind in (Sweep.Kind.EVENTS, Sweep.Kind.BOTS) for side in (batch.source, batch.target)]
 
 
 def _predict(batch: Batch) -> None:
@@ -111,26 +124,26 @@ def _make_items(batch: Batch) -> bool:
 
 
 def _make_those_of(batch: Batch) -> None:
-    taken = set(Item.objects.filter(open=True).exclude(batch=batch).values_list("connection", flat=True))
-    items = []
-    for connection in inventory.chosen(batch):
-        if connection.pk in taken:
-            continue
-        reason, remedy = inventory.why_not_movable(connection)
-        items.append(
-            Item(
-                batch=batch,
-                source_id=connection.remote_id,
-                title=connection.calendar.email,
-                connection=connection,
-                status=ItemStatus.USER if reason else ItemStatus.READY,
-                reason=f"{reason} {remedy}".strip()[:600],
-                error_kind=_whose_turn(connection) if reason else ErrorKind.NONE,
-            )
-        )
-    Item.objects.bulk_create(items, ignore_conflicts=True)
-    mine = Item.objects.filter(batch=batch, open=True).values("connection__calendar")
-    Calendar.objects.filter(pk__in=mine, handover=None).update(handover=batch.handover)
+    elsewhere = Item.objects.filter(open=True, connection=OuterRef("pk")).exclude(batch=batch)
+    mine = inventory.chosen(batch).filter(~Exists(elsewhere)).defer("refresh_token", "oauth_client_secret")
+    connections = mine.iterator(chunk_size=CHUNK)
+    while chunk := list(islice(connections, CHUNK)):
+        Item.objects.bulk_create([_item(batch, connection) for connection in chunk], ignore_conflicts=True)
+    chosen = Item.objects.filter(batch=batch, open=True).values("connection__calendar")
+    Calendar.objects.filter(pk__in=chosen, handover=None).update(handover=batch.handover)
+
+
+def _item(batch: Batch, connection: Connection) -> Item:
+    reason, remedy = inventory.why_not_movable(connection)
+    return Item(
+        batch=batch,
+        source_id=connection.remote_id,
+        title=connection.calendar.email,
+        connection=connection,
+        status=ItemStatus.USER if reason else ItemStatus.READY,
+        reason=f"{reason} {remedy}".strip()[:600],
+        error_kind=_whose_turn(connection) if reason else ErrorKind.NONE,
+    )
 
 
 def _whose_turn(connection: Connection) -> ErrorKind:
@@ -141,14 +154,11 @@ def _whose_turn(connection: Connection) -> ErrorKind:
 
 def _note_nearest(batch: Batch) -> None:
     """Write down each item's nearest wanted meeting: the nearest is served first."""
-    coming = Q(connection__calendar__occurrences__assignment__start__gt=clock.now())
-    found = (
-        Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
-        .annotate(first=Min("connection__calendar__occurrences__assignment__start", filter=coming))
-        .exclude(first=None)
-    )
-    items = [Item(pk=pk, nearest=first) for pk, first in found.values_list("pk", "first")]
-    Item.objects.bulk_update(items, ["nearest"], batch_size=500)
+    theirs = Assignment.objects.filter(
+        occurrences__calendar__connections=OuterRef("connection"), start__gt=clock.now()
+    ).order_by("start")
+    items = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
+    items.update(nearest=Coalesce(Subquery(theirs.values("start")[:1]), F("nearest")))
 
 
 def _checks(batch: Batch) -> Iterator[Found]:
@@ -156,17 +166,11 @@ def _checks(batch: Batch) -> Iterator[Found]:
         yield Found("keys", Severity.INFO, KEYS.format(pattern=batch.source.key_template))
     else:
         yield Found("keys", Severity.INFO, NO_PATTERN)
-    linked = {
-        entry["bot_id"]
-        for bots in Event.objects.filter(workspace=batch.source, end__gt=clock.now())
-        .exclude(bots=[])
-        .values_list("bots", flat=True)
-        .iterator(chunk_size=2000)
-        for entry in bots
-    }
     scheduled = Bot.objects.filter(workspace=batch.source, terminal=False, join_at__gt=clock.now())
-    loose = sum(1 for pk in scheduled.values_list("remote_id", flat=True).iterator() if pk not in linked)
-    if loose:
+    naming = Event.objects.filter(
+        workspace=batch.source, end__gt=clock.now(), bots__contains=_Named(OuterRef("remote_id"))
+    )
+    if loose := scheduled.filter(~Exists(naming)).count():
         yield Found("standalone", Severity.WARNING, STANDALONE.format(count=loose), STANDALONE_REMEDY)
     parts: set[str] = set()
     for config in scheduled.exclude(config=None).values_list("config", flat=True).iterator(chunk_size=500):

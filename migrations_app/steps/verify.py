@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import Exists, OuterRef
+
 from calendars import assignments, sync
 from calendars.models import Connection, Event, IdMapping, Occurrence, Sweep, Workspace
 from migrations_app.findings import Found, gone, note
@@ -45,10 +47,13 @@ def run(item: Item) -> Outcome:
         return lost
     if (not_yet := _connected(item, staying)) is not None:
         return not_yet
+    patient = clock.now() - _connected_since(staying) < LONGEST_MISSING
+    if patient and (count := _not_there(leaving, staying)):
+        _hasten(where)
+        return wait(MISSING.format(count=count, where=where), clock.now() + LOOK_EVERY)
     partners, missing = _match(leaving, staying)
     if missing:
-        since = clock.now() - _connected_since(staying)
-        if since < LONGEST_MISSING:
+        if patient:
             _hasten(where)
             return wait(MISSING.format(count=len(missing), where=where), clock.now() + LOOK_EVERY)
         example = f"{missing[0].start:%Y-%m-%d %H:%M}"
@@ -106,14 +111,31 @@ def _hasten(workspace: Workspace) -> None:
     Workspace.objects.filter(pk=workspace.pk, sweep_due_at__gt=now + LOOK_EVERY / 2).update(sweep_due_at=now)
 
 
+def _not_there(leaving: Connection, staying: Connection) -> int:
+    """Count the coming events of the one side that can have no partner on the other yet.
+
+    One statement, since many calendars wait at the same time and ask every few seconds; `_match` reads all events.
+    """
+    there = Event.objects.filter(connection=staying, **_window())
+    alike = there.filter(
+        is_deleted=False, start=OuterRef("start"), occurrence__ical_uid=OuterRef("occurrence__ical_uid")
+    ).exclude(occurrence__ical_uid="")
+    ours = Event.objects.filter(connection=leaving, is_deleted=False, **_window())
+    return ours.filter(~Exists(there.filter(occurrence=OuterRef("occurrence"))), ~Exists(alike)).count()
+
+
+def _window() -> dict[str, datetime]:
+    now = clock.now()
+    return {"end__gt": now, "start__lt": now + sync.AHEAD - timedelta(hours=1)}
+
+
 def _match(leaving: Connection, staying: Connection) -> tuple[list[tuple[Event, Event]], list[Event]]:
     """Pair the coming events of both sides; return the pairs and the events of the first without a partner.
 
     Partners are copies of one occurrence (same platform id). Where a platform gives another id in each region, one
     candidate with the same iCal id and start on each side is the partner.
     """
-    now = clock.now()
-    window = {"end__gt": now, "start__lt": now + sync.AHEAD - timedelta(hours=1)}
+    window = _window()
     ours = list(
         Event.objects.filter(connection=leaving, is_deleted=False, **window).select_related("occurrence", "workspace")
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 
 import pytest
 
-from calendars import sync
+from calendars import assignments, sync
 from calendars.models import Assignment, Connection, ConnectionStatus, Event, Sweep, Workspace
 from calendars.providers import errors
 from calendars.providers.recall_endpoints import LIST_CALENDARS, LIST_EVENTS
+from calendars.scheduling import deduplication
 from recallops import clock
 from tests.harness import OFFICE, Move, quick
 
@@ -118,3 +120,38 @@ def test_all_workspaces_are_read_at_the_same_moment_of_their_period(move: Move) 
         move.time.advance(timedelta(minutes=7))
     due = set(Workspace.objects.values_list("sweep_due_at", flat=True))
     assert len(due) == 1
+
+
+def test_lists_with_budgets_of_their_own_are_read_in_turns(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one waits for its next call, the other reads."""
+    pages = {Sweep.Kind.EVENTS: 2, Sweep.Kind.BOTS: 3}
+    read: list[str] = []
+
+    def read_page(sweep: Sweep, *_: object) -> bool:
+        read.append(sweep.kind)
+        return read.count(sweep.kind) == pages[Sweep.Kind(sweep.kind)]
+
+    monkeypatch.setattr(sync, "_read_page", read_page)
+    sweeps = [sync.open_sweep(move.source, kind) for kind in pages]
+    assert sync.run_sweeps(sweeps)
+    assert read == ["events", "bots", "events", "bots", "bots"]
+
+
+def test_a_list_that_somebody_else_reads_keeps_the_others_from_nothing(move: Move) -> None:
+    events, bots = (sync.open_sweep(move.source, kind) for kind in (Sweep.Kind.EVENTS, Sweep.Kind.BOTS))
+    Sweep.objects.filter(pk=events.pk).update(lease_token=uuid.uuid4(), lease_until=clock.now() + timedelta(days=9_000))
+    assert not sync.run_sweeps([events, bots])
+    bots.refresh_from_db()
+    assert bots.finished_at is not None
+
+
+def test_some_of_many_keys_show_their_pattern(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held in memory does not grow with the workspace."""
+    assert sync.run_sweep(sync.open_sweep(move.source, Sweep.Kind.EVENTS))
+    whole = assignments.learn_keys(move.source)
+    seen: list[int] = []
+    infer = deduplication.infer_template
+    monkeypatch.setattr(assignments, "MOST_SAMPLES", 4)
+    monkeypatch.setattr(deduplication, "infer_template", lambda samples: seen.append(len(samples)) or infer(samples))
+    assert assignments.learn_keys(move.source) == whole != ""
+    assert 0 < seen[0] <= 4

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrations_app.itineraries import Step
 from migrations_app.planner import (
     PAGE,
     ROWS,
     SOURCE,
+    STRETCHES,
     TARGET,
     CutChoice,
     Load,
@@ -21,6 +23,7 @@ from migrations_app.planner import (
     bound_seconds,
     earliest_feasible_cut,
     necessary_calls,
+    ordered_seconds,
     predicted_duration,
     propose_cut_lines,
     sentence,
@@ -56,7 +59,7 @@ def load(calendars: int = 2000, *, events: int = 20, **more: int) -> Load:
     return Load(
         calendars=calendars,
         events_source=total,
-        starts=[NOW] * (total // 2),
+        meetings=total // 2,
         **({"adds": total, "removes": total} | more),
     )
 
@@ -90,7 +93,7 @@ def test_the_pages_example_is_what_the_planner_says() -> None:
 
 
 def test_the_calls_of_a_small_batch_are_these() -> None:
-    small = Load(calendars=3, events_source=250, starts=[NOW] * 120, adds=130, removes=110, adopted=1, canaries=2)
+    small = Load(calendars=3, events_source=250, meetings=120, adds=130, removes=110, adopted=1, canaries=2)
     assert necessary_calls(small, SOURCE) == {
         (SOURCE, "GET /api/v1/bot/"): 1 + 2 + 1 + 1,
         (SOURCE, "GET /api/v2/calendars/"): 1 + 1,
@@ -116,7 +119,7 @@ def test_a_list_has_at_least_one_page(rows: int, pages: int) -> None:
 
 
 def test_a_few_calendars_of_a_large_workspace_are_read_one_by_one() -> None:
-    few = Load(calendars=2, events_source=100_000, starts=[], adds=0, removes=0)
+    few = Load(calendars=2, events_source=100_000, meetings=0, adds=0, removes=0)
     assert necessary_calls(few, SOURCE)[SOURCE, "GET /api/v2/calendar-events/"] == 3 * 2 + 2
 
 
@@ -158,7 +161,28 @@ def test_the_sentence_says_how_long_and_what_bounds_it(per_minute: float, words:
 
 
 def test_the_prediction_allows_for_what_the_engine_loses() -> None:
-    assert predicted_duration(load(), limits()).total_seconds() == pytest.approx(bound_seconds(load(), limits()) / 0.95)
+    least = ordered_seconds(load(), limits())
+    assert predicted_duration(load(), limits()).total_seconds() == pytest.approx(least / 0.95)
+
+
+def test_the_prediction_adds_up_what_cannot_overlap() -> None:
+    """The export is before everything, and the soak time between the last removal and the first delete."""
+    found = [bound(load(), limits(), steps=steps) for steps in STRETCHES]
+    export, hand_over, delete = (one for one in found if one is not None)
+    assert (export.endpoint, export.calls) == ("GET /api/v2/calendar-events/", 400)
+    assert (hand_over.endpoint, hand_over.calls) == ("DELETE /api/v2/calendar-events/{id}/bot/", 40_000)
+    assert (delete.endpoint, delete.calls) == ("GET /api/v2/calendar-events/", 2000)
+    assert ordered_seconds(load(), limits()) == export.seconds + hand_over.seconds + delete.seconds
+    assert "One after the other that takes 109 minutes" in PAGE_OF_DOCS
+    assert round(ordered_seconds(load(), limits()) / 60) == 109
+
+
+def test_every_step_is_in_one_stretch() -> None:
+    assert sorted(step for steps in STRETCHES for step in steps) == sorted(Step)
+
+
+def test_what_needs_no_limited_call_adds_nothing() -> None:
+    assert ordered_seconds(load(), {}) == 0
 
 
 # --- the earliest feasible cut

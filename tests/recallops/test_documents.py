@@ -24,7 +24,7 @@ def test_every_setting_is_described_and_no_other(page: str) -> None:
     assert sorted(re.findall(pattern, text, re.MULTILINE)) == SETTINGS
 
 
-@pytest.mark.parametrize("name", ["base", "local", "dev"])
+@pytest.mark.parametrize("name", ["base", "local", "dev", "bench"])
 def test_every_dependency_has_a_reason(name: str) -> None:
     reasons = (ROOT / "docs/dependencies.md").read_text()
     for package in PINNED.findall((ROOT / f"requirements/{name}.in").read_text()):
@@ -43,7 +43,7 @@ def test_every_command_of_the_makefile_is_explained() -> None:
     text = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
     assert targets == set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
-    assert {"demo", "clean-demo", "test", "lint", "types", "lock", "setup"} <= targets
+    assert {"demo", "clean-demo", "test", "simulate", "bench", "lint", "types", "lock", "setup"} <= targets
 
 
 @pytest.mark.parametrize("page", ["docs/architecture.md", "docs/rules.md"])

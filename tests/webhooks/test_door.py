@@ -7,6 +7,7 @@ from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import DatabaseError, connection
 from django.test import Client, RequestFactory, override_settings
@@ -191,13 +192,13 @@ def test_a_sender_that_goes_away_is_no_error_of_ours(us: Place) -> None:
 # -- what it costs, and what stays out
 
 
-def test_a_good_webhook_takes_three_statements_and_no_session(us: Place) -> None:
+def test_a_good_webhook_takes_two_statements_and_no_session(us: Place) -> None:
     us.post(UPDATE)
     with CaptureQueriesContext(
         connection,
     ) as captured:
         answer = us.post(UPDATE, delivery_id="msg_2")
-    assert len(captured.captured_queries) == 3, [one["sql"] for one in captured.captured_queries]
+    assert len(captured.captured_queries) == 2, [one["sql"] for one in captured.captured_queries]
     assert not answer.cookies
     assert not hasattr(answer.wsgi_request, "session"), "its middleware was not asked"
 
@@ -285,3 +286,22 @@ def test_the_secret_of_one_endpoint_opens_no_other(us: Place) -> None:
     assert answer.status_code == 401
     refused = WebhookRefusal.objects.get()
     assert (refused.cause, us.endpoint.label in refused.detail) == (Cause.UNKNOWN, True)
+
+
+# -- the database
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_webhook_that_finds_its_connection_gone_is_taken_on_a_new_one(us: Place) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    with psycopg.connect(**plain_parameters(), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+    assert us.post(UPDATE).status_code == 200
+    assert Delivery.objects.count() == 1
+
+
+def plain_parameters() -> dict[str, Any]:
+    parameters = connection.get_connection_params()
+    return {name: parameters[name] for name in ("dbname", "host", "user", "port") if name in parameters}
