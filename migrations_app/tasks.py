@@ -62,6 +62,8 @@ def _due(now: datetime) -> list[Batch]:
 def _items_due(batch: Batch, now: datetime) -> bool:
     if engine.due_items(batch).exists() or _look_at(batch) <= now:
         return True
+    if batch.step in hand_over.HANDING and hand_over.finished(batch).exists():
+        return True
     due = engine.next_due(batch)
     return due is None or due <= now
 
@@ -124,7 +126,7 @@ def next_due() -> datetime | None:
     for batch in moving():
         if batch.step in OF_THE_BATCH:
             moments.append(batch.due_at or now)
-        elif engine.due_items(batch).exists():
+        elif _items_due(batch, now):
             moments.append(now)
         else:
             moments.append(min(engine.next_due(batch) or now, max(_look_at(batch), now)))

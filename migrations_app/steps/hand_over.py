@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from calendars import assignments
 from calendars.models import Assignment, AuditEntry, Handover, RateBudget
@@ -58,13 +58,18 @@ def wake_finished(batch: Batch) -> int:
 
     One statement for all of them, so that a calendar need not ask again and again.
     """
+    return finished(batch).update(due_at=None)
+
+
+def finished(batch: Batch) -> QuerySet[Item]:
+    """Return the items that wait although nothing of their calendars hangs on the workspace that they leave."""
     hanging = Assignment.objects.filter(
         Q(owner=batch.origin) | Q(both=True), occurrences__calendar=OuterRef("connection__calendar"), over=False
     )
     waiting = Item.objects.filter(batch=batch, step__in=HANDING, status=ItemStatus.WAITING, due_at__gt=clock.now())
     if batch.handover.external and not batch.goes_back:
         waiting = waiting.filter(group__state=ShareGroup.State.SETTLED)
-    return waiting.filter(~Exists(hanging)).update(due_at=None)
+    return waiting.filter(~Exists(hanging))
 
 
 def choose_cut_line(batch: Batch) -> None:

@@ -15,14 +15,16 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import connection
 
+from calendars.leases import MachineNow
 from calendars.models import Assignment, Verdict
 from calendars.providers.connect import use_transport
 from calendars.scheduling.rows import numbers_for
 from calendars.scheduling.values import Numbers
 from migrations_app.itineraries import Step
 from tests.conftest import ROOT
-from tests.harness import Crash, Move, quick
+from tests.harness import LEASED, Crash, Move, quick
 from tests.scheduling.explorer import explore
 from tests.scheduling.regions import TARGET, Setting, State, Wrong
 
@@ -72,7 +74,7 @@ def doubled_by_the_engine(margin: int, outage: int) -> bool:
     assert meeting.start in [bot.join_at for bot in move.bots("eu-central-1")]
     move.time.at += timedelta(minutes=outage)
     use_transport(move.door)
-    move.let_leases_run_out()
+    let_leases_run_out()
     move.turn()
     seen = Assignment.objects.get(start=meeting.start).verdict == Verdict.DOUBLED
     move.run(until=lambda: move.time.now() > meeting.end)
@@ -85,16 +87,31 @@ def doubled_by_the_engine(margin: int, outage: int) -> bool:
 
 
 def stop_after_the_add(move: Move) -> None:
-    """Run until the target has carried out the first bot, and no further: not even the answer is stored."""
+    """Run until the target has carried out the first bot, and die: not even the answer is stored."""
+    dead = False
 
-    def added(number: int, request: httpx.Request) -> bool:
+    def die(number: int, request: httpx.Request) -> None:
+        nonlocal dead
         there = request.url.host == "eu.sandbox.test"
-        return there and request.method == "POST" and request.url.path.endswith("/bot/")
+        if there and request.method == "POST" and request.url.path.endswith("/bot/"):
+            dead = True
+            raise Crash
 
-    move.door.after = added  # type: ignore[assignment]
-    with pytest.raises(Crash), move.mortal():
+    def guard(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if dead:
+            raise Crash
+        return execute(sql, params, many, context)
+
+    move.door.after = die
+    with pytest.raises(Crash), connection.execute_wrapper(guard):
         move.run()
     move.door.after = None
+
+
+def let_leases_run_out() -> None:
+    """Let machine time pass: what the dead process held is free again."""
+    for model in LEASED:
+        model.objects.exclude(lease_until=None).update(lease_until=MachineNow() - timedelta(seconds=1))
 
 
 def test_the_documented_table_is_what_the_model_finds() -> None:

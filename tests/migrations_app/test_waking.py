@@ -1,0 +1,35 @@
+"""A batch is rung for by what the rows say, whether a driver is awake or not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django_q.models import OrmQ
+
+from calendars.models import Driver
+from migrations_app import tasks
+from migrations_app.itineraries import Step
+from migrations_app.models import Batch, BatchStatus, Item, ItemStatus
+from tests.harness import quick
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_calendars_of_which_nothing_hangs_any_more_are_rung_for_before_the_time_they_waited_for() -> None:
+    """As after a restart: the last meeting ended early, and no driver is awake to notice."""
+    move = quick()
+    move.allow(Step.HAND_OVER)
+    move.run()
+    later = move.time.at + timedelta(days=2)
+    Item.objects.filter(batch=move.batch, kind=Item.Kind.CONNECTION).update(
+        step=Step.HAND_OVER, status=ItemStatus.WAITING, due_at=later
+    )
+    Batch.objects.filter(pk=move.batch.pk).update(step=Step.HAND_OVER, status=BatchStatus.RUNNING, reached="")
+    OrmQ.objects.all().delete()
+    Driver.objects.all().delete()
+    assert tasks.next_due() is not None
+    assert tasks.pump() == 1
+    assert OrmQ.objects.count() == 1
+    move.run()
+    assert move.time.at < later
