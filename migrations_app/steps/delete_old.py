@@ -68,6 +68,7 @@ def run(item: Item) -> Outcome:
         raise ValueError("an item to delete has a connection on both sides")
     batch, now = item.batch, clock.now()
     if item.deleted_at or leaving.status == "deleted":
+        settle(leaving)  # a sweep may have seen it gone before the lost answer to the delete was settled
         return _after_delete(item, staying)
     if (lost := recreate.lost(item)) is not None:
         return lost
@@ -384,7 +385,7 @@ def settle(leaving: Connection) -> Outcome | None:
     unsure = _open_intent(leaving)
     if unsure is None:
         return None
-    if not _known(leaving):
+    if leaving.status == "deleted" or not _known(leaving):
         Intent.objects.filter(pk=unsure.pk).update(
             state=Intent.State.CONFIRMED, settled_at=clock.now(), outcome="read back: it is gone"
         )
