@@ -17,8 +17,9 @@ from calendars.api.errors import BadRequest
 from calendars.api.ids import current_of
 from calendars.api.schema import described
 from calendars.api.shapes import Place, place
-from calendars.models import Assignment, Connection, Event, Handover, Occurrence, Scope, Verdict, Workspace
-from calendars.scheduling.ownership import Order, common_order, wish
+from calendars.assignments import order_of
+from calendars.models import Assignment, Calendar, Connection, Event, Occurrence, Scope, Verdict, Workspace
+from calendars.scheduling.ownership import common_order, wish
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -205,7 +206,7 @@ def _told(row: Assignment) -> dict[str, Any]:
         "owner": place(row.owner),
         "epoch": row.epoch,
         "since": row.flipped_at,
-        "moving": _moving(row, [one.calendar.handover for one in members if one.wanted]),
+        "moving": _moving(row, [one.calendar for one in members if one.wanted]),
         "start": row.start,
         "end": row.end,
         "meeting_url": row.url,
@@ -218,22 +219,11 @@ def _told(row: Assignment) -> dict[str, Any]:
     }
 
 
-def _moving(row: Assignment, handovers: list[Handover | None]) -> bool:
+def _moving(row: Assignment, calendars: list[Calendar]) -> bool:
     """Tell whether the owner is about to change, or the other workspace's bot is not gone yet."""
     if row.over:
         return False
     if row.verdict == Verdict.DOUBLED:
         return True
-    order = common_order(
-        Order(
-            source=one.source_id,
-            target=one.target_id,
-            cut_line=one.cut_line,
-            allowed=one.allowed,
-            paused=one.paused,
-            backwards=one.backwards,
-        )
-        for one in handovers
-        if one is not None
-    )
+    order = common_order(order_of(calendar) for calendar in calendars)
     return wish(owner=row.owner_id, start=row.start, order=order, in_source=True, in_target=True) != row.owner_id

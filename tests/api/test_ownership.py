@@ -121,6 +121,18 @@ def test_a_meeting_moves_when_a_standing_order_wants_it_elsewhere(
     assert ask(app, event=meeting.old.remote_id)[0]["moving"] is False
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_where_the_application_schedules_a_meeting_moves_once_its_calendar_is_cut(
+    app: Client, meeting: Meeting, cut: bool
+) -> None:
+    order = Handover.objects.create(source=meeting.us, target=meeting.eu, allowed=True, external=True)
+    meeting.calendar.handover = order
+    meeting.calendar.relayed_from = meeting.eu if cut else meeting.us
+    meeting.calendar.relayed_since = clock.now() - timedelta(hours=1)
+    meeting.calendar.save()
+    assert ask(app, event=meeting.old.remote_id)[0]["moving"] is cut
+
+
 def test_a_meeting_with_a_bot_on_each_side_is_still_moving(app: Client, meeting: Meeting) -> None:
     Assignment.objects.filter(pk=meeting.assignment.pk).update(owner=meeting.eu, verdict=Verdict.DOUBLED)
     assert ask(app, event=meeting.old.remote_id)[0]["moving"] is True
