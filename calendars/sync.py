@@ -22,7 +22,7 @@ from django.db.models import F, Max, Q
 from django.db.models.functions import Coalesce, Least
 
 from calendars import assignments, ingest
-from calendars.leases import Lease, give_back, locked, take
+from calendars.leases import Lease, free, give_back, locked, take
 from calendars.models import Calendar, Connection, ConnectionStatus, Delivery, Event, Sweep, Workspace
 from calendars.providers import errors
 from calendars.providers.connect import client_for
@@ -37,6 +37,8 @@ LISTS_PER_GET = 5  # a list may be asked for 60 times a minute, an event 300 tim
 OVERLAP = timedelta(minutes=5)
 TIES = timedelta(seconds=10)  # what webhooks speak of is read again from a little before: equal times, and our clocks
 FEW_CALENDARS = 5  # so many are retrieved one by one; more are listed
+ANOTHERS_TURN = timedelta(seconds=15)  # until we look whether a list that another reads is through
+NOW = timedelta(0)
 CALENDARS_EVERY = 3  # sweeps of changes for one of the calendars
 KEPT = timedelta(days=2)  # finished sweeps
 DELIVERIES_KEPT = timedelta(days=30)
@@ -160,7 +162,7 @@ def sweep_changes(workspace: Workspace) -> bool:
     kind = Sweep.Kind.CHANGES if _turn_is_due(workspace) else Sweep.Kind.NEWS
     sweep = open_sweep(workspace, kind, since=_since(workspace, kind))
     if not run_sweep(sweep):
-        return False
+        return _not_yet(workspace)
     _finish(workspace, sweep)
     if _read_calendars(workspace) and (not workspace.always_on or _read_whole(workspace)):
         return True
@@ -168,8 +170,11 @@ def sweep_changes(workspace: Workspace) -> bool:
 
 
 def _not_yet(workspace: Workspace) -> bool:
-    """Go on at once with what is not finished: the time of one turn is up, not its work."""
-    Workspace.objects.filter(pk=workspace.pk).update(sweep_due_at=clock.now())
+    """Go on at once with what is not finished: the time of one turn is up, not its work. Or later, where another is
+    at it, or died over it: until then our own lists would only be read again and again.
+    """
+    taken = Sweep.objects.filter(workspace=workspace, finished_at=None).exclude(free()).exists()
+    Workspace.objects.filter(pk=workspace.pk).update(sweep_due_at=clock.now() + (ANOTHERS_TURN if taken else NOW))
     return False
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from calendars import assignments, sync
+from calendars.leases import Lease, take
 from calendars.models import Assignment, Connection, ConnectionStatus, Event, Sweep, Workspace
 from calendars.providers import errors
 from calendars.providers.recall_endpoints import LIST_CALENDARS, LIST_EVENTS
@@ -80,6 +81,20 @@ def test_a_read_that_was_cut_off_goes_on_where_it_stopped(move: Move) -> None:
 
 def test_two_who_open_a_read_share_one(move: Move) -> None:
     assert sync.open_sweep(move.source, Sweep.Kind.EVENTS) == sync.open_sweep(move.source, Sweep.Kind.EVENTS)
+
+
+@pytest.mark.parametrize("kind", [Sweep.Kind.CALENDARS, Sweep.Kind.CHANGES])
+def test_what_another_reads_or_died_over_is_waited_for_and_not_asked_around(move: Move, kind: Sweep.Kind) -> None:
+    sync.watch(move.source, from_mark=clock.now())
+    held = sync.open_sweep(move.source, kind, since=clock.now())
+    take(Sweep.objects.filter(pk=held.pk), limit=1, lease=Lease(), order_by=["pk"])
+    before = move.door.calls
+    for _ in range(5):
+        move.source.refresh_from_db()
+        assert move.source.sweep_due_at is not None
+        if move.source.sweep_due_at <= clock.now():
+            assert not sync.sweep_changes(move.source)
+    assert move.door.calls - before <= 1
 
 
 def test_a_calendar_that_a_list_does_not_show_is_asked_for_before_it_counts_as_gone(move: Move) -> None:
