@@ -381,6 +381,7 @@ class Play(Stand):
             if happening.what in ("reconnect", "outage_ends"):
                 self.happenings.happen(happening)
         self.strikes.clear()
+        self.course.acted = len(self.scenario.acts)  # nobody presses what is left
         repaired = [self.world.meetings[meeting].end for meeting, _ in self.happenings.history.lost_bots]
         if self._canary_failed():  # its batch stays open: all are looked at before their start
             repaired = [meeting.end for meeting in self.world.meetings.values()]
