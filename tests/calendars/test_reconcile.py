@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import httpx
 import pytest
 
-from calendars import assignments
+from calendars import assignments, sync
 from calendars.leases import Lease, MachineNow, take
-from calendars.models import Assignment, Event
+from calendars.models import Assignment, Event, Intent
 from calendars.scheduling.reconcile import reconcile
 from migrations_app.itineraries import Step
 from recallops import clock
@@ -64,3 +65,28 @@ def test_a_worker_that_lost_its_lease_writes_neither_here_nor_there(calm: Move) 
     after = Assignment.objects.get(pk=row.pk)
     assert after.lease_token == other.token
     assert (after.reason, after.verdict_at, after.due_at) == (row.reason, row.verdict_at, row.due_at)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_removal_whose_answer_was_lost_has_an_end_also_when_its_meeting_moves_away_meanwhile(when: str) -> None:
+    move = quick()
+    moved: list[str] = []
+
+    def strike(number: int, request: httpx.Request) -> None:
+        if request.method == "DELETE" and request.url.path.endswith("/bot/") and not moved:
+            event = move.there.events[request.url.path.split("/")[-3]]
+            meeting = move.world.meetings[event.meeting_id]
+            moved.append(event.id)
+            move.world.move(meeting, meeting.start + timedelta(hours=1))
+            move.world.faults.add("drop", when=when)
+
+    move.door.before = strike
+    move.allow(Step.CLEAN_UP)
+    move.run(until=Intent.objects.filter(purpose=Intent.Purpose.REMOVE_BOT, state=Intent.State.SENT).exists)
+    assert moved
+    move.time.advance(timedelta(seconds=20))
+    move.world.advance()
+    assert sync.sweep_changes(move.target)  # where the meeting is by now
+    move.run()
+    assert not Intent.objects.filter(state__in=Intent.OPEN).exists()
+    move.assert_proven(wanted=6)
