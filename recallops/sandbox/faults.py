@@ -21,7 +21,8 @@ class Fault:
 
     latency    answer after `seconds`
     status     answer `status` (with `retry_after`); with `commit` the call is carried out first and its answer lost
-    html       answer an HTML page under `status` (200 unless given)
+    html       answer an HTML page under `status` (200 unless given) in place of the call's own answer; under 4xx it
+               is a firewall's, and the call is not carried out
     truncated  cut the answer's JSON in half
     oversized  pad the answer to `size` bytes
     drop       close the connection: "before" the call is carried out, "after", or it is carried out "late" (`seconds`);

@@ -203,6 +203,8 @@ class Region:
                 if fault.when == "late" or late:
                     self.world.after(fault.seconds or late, self._carry_out_late, request)
                 return Response(0, dropped=True)
+            if fault.kind == "html" and (fault.status or 200) // 100 == 4:  # a firewall's: it lets nothing through
+                return _page(fault)
             if fault.kind == "status" and not fault.commit:
                 response = _planned(fault)
                 key = request.headers.get("idempotency-key")
@@ -269,6 +271,11 @@ def _planned(fault: Fault) -> Response:
     return Response(status, GATEWAY_PAGE % (status, status), HTML, headers)
 
 
+def _page(fault: Fault) -> Response:
+    """Return the web page of whoever stands between."""
+    return Response(fault.status or 200, b"<html><body>Please wait...</body></html>", HTML)
+
+
 def _spoiled(fault: Fault, response: Response) -> Response:
     """Return the answer of a call that was carried out, as the fault lets it arrive."""
     if fault.kind == "drop":
@@ -276,7 +283,7 @@ def _spoiled(fault: Fault, response: Response) -> Response:
     if fault.kind == "status":
         return _planned(fault)
     if fault.kind == "html":
-        return Response(fault.status or 200, b"<html><body>Please wait...</body></html>", HTML)
+        return _page(fault)
     if fault.kind == "truncated":
         return replace(response, body=response.body[: len(response.body) // 2])
     if fault.kind == "oversized":

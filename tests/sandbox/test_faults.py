@@ -88,6 +88,15 @@ def test_a_gateway_may_fail_after_the_commit(stage: Stage) -> None:
     assert answer.headers["Content-Type"].startswith("text/html")
 
 
+@pytest.mark.parametrize(("status", "carried_out"), [(None, 1), (502, 1), (403, 0)])
+def test_a_web_page_comes_after_the_call_but_a_firewalls_in_its_place(
+    stage: Stage, status: int | None, carried_out: int
+) -> None:
+    stage.world.faults.add("html", status=status)
+    assert post(stage).text.startswith("<html>")
+    assert count(stage) == carried_out
+
+
 def test_bodies_can_be_html_truncated_or_oversized(stage: Stage) -> None:
     stage.world.faults.add("html")
     page = stage.call("GET", BOTS)
