@@ -68,6 +68,7 @@ def calendars(workspace: Workspace, items: Sequence[RecallCalendar], *, begun_at
             .order_by("pk")
         }
         changed: list[Connection] = []
+        fell_off: list[Connection] = []
         for item in items:
             connection = known.get(item.id)
             if connection is None:
@@ -80,6 +81,11 @@ def calendars(workspace: Workspace, items: Sequence[RecallCalendar], *, begun_at
             _store_connection(connection, item, begun_at)
             if before and before != connection.status:
                 changed.append(connection)
+                if before == ConnectionStatus.CONNECTED:
+                    fell_off.append(connection)
+        # the provider takes their coming bots away, and may show it by no change of an event
+        coming = Event.objects.filter(connection__in=fell_off, end__gt=clock.now(), is_deleted=False)
+        coming.update(changed_at=clock.now())
         assignments.touch_connections(changed)
         if workspace.application_id:
             outbox.settle_calendars([connection.calendar_id for connection in changed])

@@ -138,6 +138,20 @@ def test_a_calendar_that_falls_off_is_noticed_and_its_shared_meeting_keeps_its_b
     stand.assert_proven(wanted=1)
 
 
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_calendar_that_fell_off_and_is_connected_again_has_its_bots_again_at_once(shown: bool) -> None:
+    stand = office(switches={"bot_change_touches_event": shown})
+    alone = stand.want(stand.meet("alone", 30, ADA, bot=False), ADA)
+    stand.know("all")
+    calendar = stand.calendar(ADA)
+    stand.there.disconnect(calendar.id)
+    stand.run_for(20 * MINUTE)
+    assert stand.bots_at(alone.start) == 0
+    stand.there.change_calendar(calendar.id, {})
+    stand.run_for(20 * MINUTE)
+    assert stand.bots_at(alone.start) == 1
+
+
 def test_a_receiver_that_was_down_for_hours_catches_up_by_itself() -> None:
     stand = office()
     stand.know("all")
