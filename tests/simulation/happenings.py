@@ -59,6 +59,8 @@ class Happenings:
         always = what.what in ("reconnect", "outage_ends", "asked")
         if self.over and not always:
             return
+        if what.what != "made" and what.meeting >= 0 and what.meeting not in self.meetings:
+            return  # by chance it comes before the meeting is made
         said = getattr(self, f"_{what.what}")(what)
         if said is not False:
             self.history.done.append(f"{self.world.now():%H:%M:%S} {what.what} {said or ''}".rstrip())
