@@ -177,8 +177,8 @@ class _Run:
             self.writer.hold_lease()
             sync.read_bots(self.writer.workspaces[workspace], [bot_id])
         except (errors.ProviderError, Trouble) as error:
-            asked = self.writer.workspaces[workspace]
-            trouble = error if isinstance(error, Trouble) else self.writer.trouble(error, asked)
+            asked, tries = self.writer.workspaces[workspace], one.assignment.attempts + 1
+            trouble = error if isinstance(error, Trouble) else self.writer.trouble(error, asked, attempts=tries)
             self._conclude(one, trouble.reason, trouble.due_at)
             return ""
         there = Bot.objects.filter(workspace=workspace, remote_id=bot_id, terminal=False).exists()

@@ -124,7 +124,7 @@ class Writer:
                 self.hold_lease()
                 sync.read_bots(workspace, bots)
             except errors.ProviderError as error:
-                raise self.trouble(error, workspace) from error
+                raise self.trouble(error, workspace, attempts=one.assignment.attempts + 1) from error
         ended = Bot.objects.filter(remote_id__in=action.bots, terminal=True).count()
         if ended < len(action.bots) and clock.now() < one.row.end + LONGEST_CALL:
             raise Trouble("the call runs over", clock.now() + STILL_RUNNING)
@@ -181,9 +181,9 @@ class Writer:
             Event.objects.filter(pk=intent.event_id or 0).update(changed_at=clock.now())
 
     def trouble(
-        self, error: errors.ProviderError, workspace: Workspace, *, attempts: int = 1, start: datetime | None = None
+        self, error: errors.ProviderError, workspace: Workspace, *, attempts: int, start: datetime | None = None
     ) -> Trouble:
-        """Turn a provider's error into a reason and a time for the next try."""
+        """Turn a provider's error into a reason and a time for the next try. `attempts`: how many there have been."""
         now = clock.now()
         if isinstance(error, errors.InvalidKey):
             Workspace.objects.filter(pk=workspace.pk).update(trouble=error.sentence[:600])
@@ -257,19 +257,20 @@ class Writer:
             for entry in event.bots
         }
         if ask:
-            for workspace_id, bot_id in entries:
+            for (workspace_id, bot_id), one in entries.items():
                 if workspace_id in self.workspaces:
+                    workspace, tries = self.workspaces[workspace_id], one.assignment.attempts + 1
                     try:
-                        sync.read_bots(self.workspaces[workspace_id], [bot_id])
+                        sync.read_bots(workspace, [bot_id])
                     except errors.ProviderError as error:
-                        raise self.trouble(error, self.workspaces[workspace_id]) from error
+                        raise self.trouble(error, workspace, attempts=tries) from error
         known = Bot.objects.filter(remote_id__in=[bot_id for _, bot_id in entries]).exclude(config=None)
         found = []
         for bot in known if entries else ():
-            one = entries.get((bot.workspace_id, bot.remote_id))
-            if one is not None and one.assignment.bot_config is None:
-                one.assignment.bot_config = bot.config
-                found.append(one.assignment)
+            holder = entries.get((bot.workspace_id, bot.remote_id))
+            if holder is not None and holder.assignment.bot_config is None:
+                holder.assignment.bot_config = bot.config
+                found.append(holder.assignment)
         if found:
             Assignment.objects.bulk_update(found, ["bot_config"])
 

@@ -152,6 +152,18 @@ def test_a_calendar_that_fell_off_and_is_connected_again_has_its_bots_again_at_o
     assert stand.bots_at(alone.start) == 1
 
 
+def test_a_region_that_is_down_is_asked_ever_less_often_for_a_meeting_that_is_over() -> None:
+    stand = office()
+    meeting = stand.want(stand.meet("alone", 3, ADA, bot=False), ADA)
+    stand.know("all")
+    stand.run_to(meeting.end - 2 * MINUTE)
+    stand.world.faults.add("drop", when="connect", endpoint="GET /api/v1/bot/{id}/", times=None)
+    calls = stand.door.calls
+    stand.run_for(HOUR)
+    asked = [path for _, _, path in stand.door.made[calls:] if path.startswith("/api/v1/bot/")]
+    assert 3 <= len(asked) <= 3 * 25  # three in a row, then after 4 seconds, 8, 16 and so on to every five minutes
+
+
 def test_a_receiver_that_was_down_for_hours_catches_up_by_itself() -> None:
     stand = office()
     stand.know("all")
