@@ -266,25 +266,32 @@ def go_back(batch: Batch, *, actor: Any, confirm: str = "") -> None:
 
 
 def retry_failed(batch: Batch, *, actor: Any, items: Iterable[int] | None = None) -> int:
-    """Let failed items (and those that waited for a person) be tried again; nothing else is touched.
+    """Let failed calendars (and those that waited for a person) be tried again; nothing else is touched.
 
     Returns how many. Raises Refused.
     """
-    if batch.closed_at:
-        raise Refused(CLOSED)
     chosen = Q(status__in=[ItemStatus.FAILED, ItemStatus.USER])
     if items is not None:
         chosen &= Q(pk__in=list(items))
     with transaction.atomic():
-        count = Item.objects.filter(chosen, batch=batch).update(
+        # clean up holds this row, too, while it lets go: they are tried again before that, or not at all
+        mine = Batch.objects.filter(pk=batch.pk)
+        row = mine.select_for_update().get()
+        calendars = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
+        if row.closed_at or calendars.filter(open=False).exists():
+            raise Refused(CLOSED)
+        steps = set(calendars.filter(chosen).values_list("step", flat=True))
+        count = calendars.filter(chosen).update(
             status=ItemStatus.READY, reason="", error_kind=ErrorKind.NONE, due_at=None, attempts=0
         )
-        Batch.objects.filter(pk=batch.pk).update(reached="", reason="")
+        if steps and row.step == Step.CLEAN_UP:
+            mine.update(step=min(steps, key=position))
+        mine.update(reached="", reason="")
         Finding.objects.filter(batch=batch, code="stopped", gone_at=None).update(gone_at=clock.now())
-        if batch.status == BatchStatus.STOPPED:
+        if row.status == BatchStatus.STOPPED:
             count += 1
-            again = {"started_at": None} if batch.step == Step.PREFLIGHT else {}
-            Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.RUNNING, due_at=None, attempts=0, **again)
+            again = {"started_at": None} if row.step == Step.PREFLIGHT else {}
+            mine.update(status=BatchStatus.RUNNING, due_at=None, attempts=0, **again)
         if count:
             AuditEntry.objects.record(actor=actor, action="batch.retry_failed", subject=batch, count=count)
         transaction.on_commit(tasks.ring)

@@ -26,7 +26,7 @@ COMING_BACK = "{count} meeting(s) of groups that fell back are being brought bac
 LOOK_AGAIN = timedelta(minutes=1)
 LONGEST_BACK = timedelta(hours=2)  # what has not come back by then stays where it is covered
 
-TURNED = "It was sent back meanwhile."
+TURNED = "It, or some of its calendars, were sent another way meanwhile."
 
 CHECKLIST = {
     "webhooks": "Webhook endpoints in {source}: remove them in the vendor's dashboard, and check those of {target}.",
@@ -114,8 +114,9 @@ def _wipe(batch: Batch) -> None:
         batches_out__in=Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
     ).update(holds_credentials=False)
     items = Item.objects.filter(batch=batch)
-    Connection.objects.filter(items__in=items).update(refresh_token="", oauth_client_secret="")
-    Connection.objects.filter(items_as_target__in=items).update(refresh_token="", oauth_client_secret="")
+    on_their_way = Item.objects.filter(open=True).exclude(batch=batch)  # as the source of a newer batch
+    mine = Connection.objects.filter(Q(items__in=items) | Q(items_as_target__in=items))
+    mine.exclude(items__in=on_their_way).update(refresh_token="", oauth_client_secret="")
     if not Batch.objects.filter(closed_at=None, source=batch.source).exclude(pk=batch.pk).exists():
         Connection.objects.filter(workspace=batch.source).update(refresh_token="", oauth_client_secret="")
 

@@ -11,13 +11,17 @@ from __future__ import annotations
 
 from calendars.models import Connection, IdMapping
 from migrations_app.models import ErrorKind, Item
-from migrations_app.outcomes import DONE, How, Outcome, failed, user, wait
+from migrations_app.outcomes import DONE, How, Outcome, failed, not_movable, user, wait
 from migrations_app.steps import delete_old, recreate, verify
 from recallops import clock
 
 SETTLED = "What was sent on the way there is settled."
 MADE = "The source has it again; comparing."
 GONE = "Somebody deleted it in the source before it could be moved; there is nothing to bring back."
+TAKEN = (
+    "It was connected again in the source, and batch {batch} moves that one. Send that batch back first and retry, or "
+    "leave this one."
+)
 TOKENLESS = "It was deleted in the source, and its token is not known any more: its user must connect it again there."
 
 
@@ -45,8 +49,11 @@ def run(item: Item) -> Outcome:
 def _again(item: Item) -> Outcome:
     source = item.connection
     if source is None or item.target_connection is None:
-        return failed(GONE, ErrorKind.PERMANENT)
+        return not_movable(GONE)
     connected_again = Connection.objects.live().filter(workspace=source.workspace_id, calendar=source.calendar_id)
+    taken = Item.objects.filter(open=True, connection__in=connected_again).exclude(pk=item.pk).first()
+    if taken is not None:
+        return failed(TAKEN.format(batch=taken.batch), ErrorKind.CONFIGURATION)
     if not source.refresh_token and not connected_again.exists():
         return user(TOKENLESS)
     outcome = recreate.ensure(item, source)

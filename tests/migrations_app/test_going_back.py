@@ -351,6 +351,72 @@ def test_what_stops_the_way_there_does_not_stop_the_way_back(monkeypatch: pytest
     assert_back(move)
 
 
+def test_what_was_deleted_before_it_could_be_moved_does_not_hold_up_the_way_back() -> None:
+    move = quick()
+    move.allow(Step.EXPORT)
+    move.run()
+    move.there.delete_calendar(move.calendar(BEN).id)
+    move.run_for(8 * HOUR)  # until somebody reads the list of calendars again
+    go_back(move)
+    move.run()
+    move.batch.refresh_from_db()
+    assert move.batch.status == BatchStatus.CLOSED, move.where()
+    move.heard("there is nothing to bring back")
+
+
+def test_what_another_batch_moves_by_now_is_left_to_it() -> None:
+    move = quick()
+    move.allow(Step.DELETE_OLD)
+    move.run()
+    move.connect(BEN)
+    first, move.batch = move.batch, move.new_batch("another")
+    move.allow(Step.EXPORT)
+    move.run()
+    go_back(move, first)
+    move.run(until=lambda: Batch.objects.get(pk=first.pk).status == BatchStatus.STOPPED)
+    move.heard("batch another moves that one")
+    assert Item.objects.get(batch=first, title=BEN).status == ItemStatus.FAILED
+    go_back(move)
+    move.run()
+    control.retry_failed(first, actor=None)
+    move.batch = first
+    move.run()
+    assert_back(move)
+
+
+def test_closing_a_batch_leaves_the_tokens_that_a_newer_one_needs() -> None:
+    move = quick()
+    move.finish()
+    back = control.create_batch(slug="other-way", source=move.target, target=move.source)
+    move.batch = back
+    move.allow(Step.DELETE_OLD)
+    move.run()
+    newer = move.new_batch("newer")
+    move.allow(Step.EXPORT, newer)
+    move.run()
+    wanted = Connection.objects.filter(items__batch=newer).exclude(refresh_token="")
+    assert wanted.count() == len(OFFICE)
+    move.allow(Step.CLEAN_UP, back)
+    move.run()
+    assert Batch.objects.get(pk=back.pk).status == BatchStatus.CLOSED
+    assert wanted.count() == len(OFFICE)
+
+
+def test_a_delete_that_a_list_shows_before_its_lost_answer_was_settled_is_settled_all_the_same() -> None:
+    move = quick()
+    move.allow(Step.HAND_OVER)
+    move.run()
+    move.world.faults.add("drop", when="after", endpoint=DELETE_CALENDAR, times=1)
+    move.allow(Step.CLEAN_UP)
+    unsure = Intent.objects.filter(purpose=Intent.Purpose.DELETE_CALENDAR, state=Intent.State.SENT)
+    move.run(until=unsure.exists)
+    assert sync.run_sweep(sync.open_sweep(move.source, Sweep.Kind.CALENDARS))
+    assert unsure.get().connection.status == "deleted"
+    move.run()
+    assert not unsure.exists()
+    move.assert_proven(wanted=6)
+
+
 def test_a_calendar_that_is_left_in_the_target_is_not_closing_any_more() -> None:
     move = quick()
     move.allow(Step.HAND_OVER)

@@ -243,6 +243,22 @@ def test_a_calendar_deleted_in_the_target_by_somebody_else_is_said_and_made_agai
     move.assert_proven()
 
 
+def test_a_calendar_that_can_go_again_takes_its_batch_along_from_clean_up() -> None:
+    """All others have gone, and the batch rests before it closes: it goes on with the one that is left."""
+    move = quick()
+    calendar = move.calendar("ben@northwind.example")
+    move.there.disconnect(calendar.id)
+    move.allow(Step.DELETE_OLD)
+    move.run()
+    assert Batch.objects.get(pk=move.batch.pk).step == Step.CLEAN_UP
+    move.there.change_calendar(calendar.id, {})
+    move.run_for(timedelta(hours=2))  # until somebody reads the list of calendars again
+    assert move.retry() == 1
+    finish(move)
+    assert set(Item.objects.filter(kind="connection").values_list("status", flat=True)) == {ItemStatus.DONE}
+    assert move.calendar("ben@northwind.example") is None
+
+
 # -- more than one at a time
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from argparse import ArgumentTypeError
 from typing import Any
 
@@ -44,6 +46,7 @@ class Command(BaseCommand):
             from tests.simulation import many
         except ImportError as error:
             raise CommandError(NOT_HERE.format(error=error)) from error
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # its databases are dropped first
         lines = []
         self.stdout.write(HEAD)
         seeds = options["seeds"]
