@@ -38,7 +38,6 @@ OVERLAP = timedelta(minutes=5)
 TIES = timedelta(seconds=10)  # what webhooks speak of is read again from a little before: equal times, and our clocks
 FEW_CALENDARS = 5  # so many are retrieved one by one; more are listed
 ANOTHERS_TURN = timedelta(seconds=15)  # until we look whether a list that another reads is through
-NOW = timedelta(0)
 CALENDARS_EVERY = 3  # sweeps of changes for one of the calendars
 KEPT = timedelta(days=2)  # finished sweeps
 DELIVERIES_KEPT = timedelta(days=30)
@@ -169,12 +168,17 @@ def sweep_changes(workspace: Workspace) -> bool:
     return _not_yet(workspace)
 
 
-def _not_yet(workspace: Workspace) -> bool:
-    """Go on at once with what is not finished: the time of one turn is up, not its work. Or later, where another is
-    at it, or died over it: until then our own lists would only be read again and again.
+def go_on_at(*workspaces: Workspace) -> datetime:
+    """Return when to go on with lists that are not through: at once, since only the time of one turn is up.
+
+    Later where another reads one of them, or died over it: until then ours could only be asked for again and again.
     """
-    taken = Sweep.objects.filter(workspace=workspace, finished_at=None).exclude(free()).exists()
-    Workspace.objects.filter(pk=workspace.pk).update(sweep_due_at=clock.now() + (ANOTHERS_TURN if taken else NOW))
+    taken = Sweep.objects.filter(workspace__in=workspaces, finished_at=None).exclude(free())
+    return clock.now() + (ANOTHERS_TURN if taken.exists() else timedelta(0))
+
+
+def _not_yet(workspace: Workspace) -> bool:
+    Workspace.objects.filter(pk=workspace.pk).update(sweep_due_at=go_on_at(workspace))
     return False
 
 

@@ -1,9 +1,10 @@
 """Clean up: leave nothing behind but the record.
 
-1. Take the ledger's last reading.
-2. Wipe the credentials that were kept for the move.
-3. Write down what only a person can do, as a checklist.
-4. Let go: calendars of the batch have no standing order any more, its items are no longer open.
+1. Read what changed once more, and let what follows from it be done: later nobody does.
+2. Take the ledger's last reading.
+3. Wipe the credentials that were kept for the move.
+4. Write down what only a person can do, as a checklist.
+5. Let go: calendars of the batch have no standing order any more, its items are no longer open.
 """
 
 from __future__ import annotations
@@ -11,19 +12,27 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from calendars.models import Assignment, Calendar, Connection, Verdict, Workspace
+from calendars import sync
+from calendars.leases import free
+from calendars.models import Assignment, Calendar, Connection, Intent, Verdict, Workspace
+from calendars.providers import errors
 from calendars.relay import outbox
-from calendars.sync import keep_reading, unwatch
 from migrations_app import coverage, inventory
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, CoverageReading, Item, ItemStatus
-from migrations_app.outcomes import DONE, Outcome, wait
+from migrations_app.outcomes import DONE, How, Outcome, wait
 from recallops import clock
 
 COMING_BACK = "{count} meeting(s) of groups that fell back are being brought back to the source."
+READING = "Reading {workspace} once more before it is let go."
+FOLLOWING = "{count} meeting(s) changed just now; they are brought up to date before they are let go."
 LOOK_AGAIN = timedelta(minutes=1)
+LAST_LOOK_AGAIN = timedelta(seconds=15)
+MOST_LAST_LOOKS = 40  # ten minutes: a region that is gone, or a key that was revoked, keeps no batch open
+FRESH = timedelta(minutes=1)
+SOON = timedelta(minutes=2)
 LONGEST_BACK = timedelta(hours=2)  # what has not come back by then stays where it is covered
 
 TURNED = "It, or some of its calendars, were sent another way meanwhile."
@@ -50,6 +59,8 @@ def run(batch: Batch) -> Outcome:
     """Close the batch."""
     if count := _coming_back(batch):
         return wait(COMING_BACK.format(count=count), clock.now() + LOOK_AGAIN)
+    if batch.attempts < MOST_LAST_LOOKS and (not_yet := _last_look(batch)) is not None:
+        return not_yet
     for moment in (CoverageReading.Moment.CUT, CoverageReading.Moment.AFTER):
         coverage.read(batch, moment)
     with transaction.atomic():
@@ -71,8 +82,35 @@ def run(batch: Batch) -> Outcome:
     others = Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
     for workspace in (batch.source, batch.target):
         if not others.filter(source=workspace).exists() and not others.filter(target=workspace).exists():
-            unwatch(workspace)
+            sync.unwatch(workspace)
     return DONE
+
+
+def _last_look(batch: Batch) -> Outcome | None:
+    """Return what to wait for; None when the batch's meetings are as they were read just now."""
+    fresh = clock.now() - FRESH
+    for workspace in (batch.source, batch.target):
+        read = workspace.swept_at is not None and workspace.swept_at >= fresh and batch.attempts > 0
+        if workspace.watched and not read:
+            try:
+                through = sync.sweep_changes(workspace)
+            except errors.ProviderError:
+                through = False
+            if not through:
+                again = max(sync.go_on_at(workspace), clock.now() + LAST_LOOK_AGAIN)
+                return Outcome(How.WAIT, READING.format(workspace=workspace), again, passing=True)
+    if count := _unfinished(batch):
+        return Outcome(How.WAIT, FOLLOWING.format(count=count), clock.now() + LAST_LOOK_AGAIN, passing=True)
+    return None
+
+
+def _unfinished(batch: Batch) -> int:
+    """Count the coming meetings of which something is under way that nobody would go on with."""
+    now = clock.now()
+    unsure = Intent.objects.filter(assignment=OuterRef("pk"), state__in=Intent.OPEN)
+    soon = Q(verdict__in=[Verdict.MISSED, Verdict.DOUBLED, Verdict.STALE], due_at__lte=now + SOON)
+    mine = coverage.assignments_of(batch).filter(over=False, start__gt=now, owner__always_on=False)
+    return mine.filter(Q(due_at__lte=now) | ~free() | soon | Exists(unsure)).count()
 
 
 def _coming_back(batch: Batch) -> int:
@@ -95,7 +133,7 @@ def _go_on_in_the_target(batch: Batch) -> None:
         profile = batch.target.bot_profile_id or batch.source.bot_profile_id
         Workspace.objects.filter(pk=batch.target_id).update(always_on=True, bot_profile=profile)
         batch.target.refresh_from_db()
-        keep_reading(batch.target)
+        sync.keep_reading(batch.target)
 
 
 def _let_go(batch: Batch) -> None:

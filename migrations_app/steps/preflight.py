@@ -86,7 +86,7 @@ def run(batch: Batch) -> Outcome:
         if not newest.exclude(finished_at=None).exists() and not sync.run_sweep(
             sync.open_sweep(workspace, Sweep.Kind.CALENDARS)
         ):
-            return wait(READING.format(workspace=workspace), clock.now())
+            return wait(READING.format(workspace=workspace), sync.go_on_at(workspace))
     _read_next_day(batch)
     return _unless_blocked(renew(batch, Step.PREFLIGHT, _checks(batch)))
 

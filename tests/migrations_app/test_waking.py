@@ -7,10 +7,13 @@ from datetime import timedelta
 import pytest
 from django_q.models import OrmQ
 
-from calendars.models import Driver
+from calendars import sync
+from calendars.leases import Lease, take
+from calendars.models import Driver, Sweep
 from migrations_app import tasks
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, BatchStatus, Item, ItemStatus
+from recallops import clock
 from tests.harness import quick
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,3 +36,15 @@ def test_calendars_of_which_nothing_hangs_any_more_are_rung_for_before_the_time_
     assert OrmQ.objects.count() == 1
     move.run()
     assert move.time.at < later
+
+
+@pytest.mark.parametrize(("step", "kind"), [(Step.PREFLIGHT, Sweep.Kind.CALENDARS), (Step.EXPORT, Sweep.Kind.EVENTS)])
+def test_a_batch_whose_lists_another_reads_looks_again_a_little_later(step: Step, kind: Sweep.Kind) -> None:
+    move = quick()
+    held = sync.open_sweep(move.source, kind)
+    take(Sweep.objects.filter(pk=held.pk), limit=1, lease=Lease(), order_by=["pk"])
+    move.allow(step)
+    due = Batch.objects.filter(step=step, due_at__gt=clock.now() + timedelta(seconds=5))
+    move.run(until=due.exists, longest=timedelta(minutes=1))
+    Sweep.objects.filter(pk=held.pk).update(lease_token=None, lease_until=None)
+    move.run()

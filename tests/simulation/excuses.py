@@ -11,6 +11,7 @@ from tests.harness import TARGET
 from tests.simulation.play import Play
 
 ACTION = timedelta(minutes=5)  # one action: reading, writing, reading back
+LAST_LOOK = timedelta(minutes=2)  # before a batch is closed
 FREEZE = timedelta(minutes=12)
 MARGIN = timedelta(minutes=20)
 CHANGES = ("made", "moved", "url", "added", "removed", "wanted", "cancelled")
@@ -27,7 +28,8 @@ def why_missed(play: Play, case: Case) -> str:
     if told is not None and start - told < delay:
         return f"(excused: it changed {(start - told).total_seconds() / 60:.0f} minutes before its start)"
     closed = play.course.closed_at
-    if not play.scenario.always_on and closed is not None and told is not None and told > closed - delay:
+    last = timedelta(seconds=play.world.switches.sync_delay[1]) + LAST_LOOK
+    if not play.scenario.always_on and closed is not None and told is not None and told > closed - last:
         return "(excused: it changed when its batch was being closed, and nobody read any more)"
     emails = {email for _, email in meeting.copies}
     for _, email, began, ended in play.happenings.history.disconnected:
