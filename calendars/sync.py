@@ -137,6 +137,15 @@ def _is_gone(connection: Connection, client: RecallClient) -> bool:
     return False
 
 
+def read_again(connection: Connection, *, after: timedelta) -> None:
+    """Read a calendar that fell off once more, unless that was done just now; its row follows. Raises ProviderError."""
+    if connection.status != ConnectionStatus.DISCONNECTED:
+        return
+    if connection.read_begun_at is None or connection.read_begun_at < clock.now() - after:
+        _is_gone(connection, client_for(connection.workspace))
+        connection.refresh_from_db()
+
+
 def _fetch(sweep: Sweep, client: RecallClient) -> Page[Any]:
     following = sweep.next or None
     if sweep.kind == Sweep.Kind.CALENDARS:

@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import takewhile
 
 from django.db import transaction
 
-from calendars import assignments, ingest
+from calendars import assignments, ingest, sync
 from calendars.models import Calendar, Connection, Event, IdMapping, Intent, OAuthClient, Workspace
 from calendars.providers import errors
 from calendars.providers.connect import client_for
@@ -31,6 +32,8 @@ TWICE = (
 GONE = "Somebody deleted it in the source before it could be moved."
 DELETED = "Somebody deleted it in the target. Its meetings are with the source again. Press retry to make it once more."
 DELETED_AGAIN = "Somebody deleted it in the source on the way back. Press retry to make it once more."
+LOOK_EVERY = timedelta(seconds=20)
+NOT_THERE = "not there: it did not happen"
 LOST = "The answer to its creation was lost; looking in {where} before trying again."
 
 
@@ -41,6 +44,7 @@ def run(item: Item) -> Outcome:
         raise ValueError("an item of a calendar needs its connection")
     if item.target_connection is not None and item.target_connection.status != "deleted":
         return DONE
+    sync.read_again(connection, after=LOOK_EVERY)  # its user may have connected it just now
     if connection.status == "deleted":
         return failed(GONE, ErrorKind.PERMANENT)
     reason, remedy = inventory.why_not_movable(connection)
@@ -120,9 +124,7 @@ def settle(item: Item, like: Connection, unsure: Intent) -> Outcome:
     due = unsure.sent_at + where.late_commit
     if clock.now() < due:
         return wait(LOST.format(where=where), due)
-    Intent.objects.filter(pk=unsure.pk).update(
-        state=Intent.State.FAILED, settled_at=clock.now(), outcome="not there: it did not happen"
-    )
+    Intent.objects.filter(pk=unsure.pk).update(state=Intent.State.FAILED, settled_at=clock.now(), outcome=NOT_THERE)
     return wait(LOST.format(where=where), clock.now())
 
 
@@ -158,7 +160,7 @@ def _create(item: Item, connection: Connection) -> Outcome:
             oauth_refresh_token=connection.refresh_token,
             oauth_email=connection.oauth_email or connection.platform_email or None,
             metadata=connection.metadata,
-            idempotency_key=f"recallops-{intent.pk}-{intent.attempt}",
+            idempotency_key=f"recallops-{_first_try(intent)}",
         )
     except errors.ProviderError as error:
         if error.may_have_happened:
@@ -174,6 +176,20 @@ def _create(item: Item, connection: Connection) -> Outcome:
         )
         _adopt(item, _store(where, connection, made, begun_at=intent.sent_at), created=True)
     return DONE
+
+
+def _first_try(intent: Intent) -> int:
+    """Return the number of the try under whose key this one is sent.
+
+    After one whose answer was lost, and that was not there when it should have been, it is that one's: should it be
+    carried out after all, by a worker that slept for minutes, say, the provider answers what the second made. Only
+    once, since what the provider keeps under a key for an hour may be an error.
+    """
+    earlier = Intent.objects.filter(
+        workspace=intent.workspace, connection=intent.connection, purpose=intent.purpose, pk__lt=intent.pk
+    )
+    lost = list(takewhile(lambda one: one[1] == NOT_THERE, earlier.order_by("-pk").values_list("pk", "outcome")))
+    return lost[0][0] if len(lost) % 2 else intent.pk
 
 
 def _store(where: Workspace, connection: Connection, made: RecallCalendar, *, begun_at: datetime) -> Connection:

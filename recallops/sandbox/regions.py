@@ -6,6 +6,7 @@ then the call itself.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -156,15 +157,13 @@ class Region:
         view = views.get(request.method)
         if view is None:
             raise coded(405, "method_not_allowed", f'Method "{request.method}" not allowed.', Allow=allow)
+        return self._under_its_key(view, request, item, workspace, latency)
+
+    def _under_its_key(self, view: View, request: Request, item: str, workspace: Workspace, latency: float) -> Response:
+        """Carry out a call; one under an Idempotency-Key once an hour, whatever the answer was."""
         key = request.headers.get("idempotency-key")
         if not key or request.method not in ("POST", "PUT", "PATCH"):
             return view(self, workspace, request, item)
-        return self._once(view, request, item, workspace, key, latency)
-
-    def _once(
-        self, view: View, request: Request, item: str, workspace: Workspace, key: str, latency: float
-    ) -> Response:
-        """Carry out a call under an Idempotency-Key: once an hour, whatever the answer was."""
         now = self.world.now()
         name = (request.path.rstrip("/"), key)
         kept = workspace.idempotent.get(name)
@@ -221,10 +220,8 @@ class Region:
         workspace = self._open(request.headers.get("authorization"))
         if view is None or isinstance(workspace, Refused):
             return
-        try:
-            view(self, workspace, request, item)
-        except Refused:
-            return
+        with suppress(Refused):
+            self._under_its_key(view, request, item, workspace, 0.0)
 
 
 def throttled(wait: int) -> Refused:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from django.db import connections
 
@@ -28,7 +29,7 @@ from migrations_app import control
 from migrations_app import tasks as batch_tasks
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, BatchStatus, Item, ItemStatus
-from tests.harness import SOURCE, TARGET, quick
+from tests.harness import OFFICE, SOURCE, TARGET, quick
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -252,11 +253,43 @@ def test_a_calendar_that_can_go_again_takes_its_batch_along_from_clean_up() -> N
     move.run()
     assert Batch.objects.get(pk=move.batch.pk).step == Step.CLEAN_UP
     move.there.change_calendar(calendar.id, {})
-    move.run_for(timedelta(hours=2))  # until somebody reads the list of calendars again
+    move.run_for(timedelta(minutes=1))
     assert move.retry() == 1
     finish(move)
     assert set(Item.objects.filter(kind="connection").values_list("status", flat=True)) == {ItemStatus.DONE}
     assert move.calendar("ben@northwind.example") is None
+
+
+def test_a_create_that_is_carried_out_long_after_it_was_given_up_makes_no_second_calendar() -> None:
+    move = quick()
+    move.world.faults.add("drop", when="late", seconds=600, endpoint=CREATE_CALENDAR)
+    move.allow(Step.VERIFY)
+    move.run()
+    move.run_for(timedelta(minutes=20))
+    addresses = [one.account[1] for one in move.here.calendars.values() if one.account]
+    assert sorted(addresses) == sorted(OFFICE)
+    finish(move)
+    move.assert_proven()
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_create_whose_answers_are_lost_again_and_again_is_sent_under_a_new_key_every_other_time(times: int) -> None:
+    """The provider keeps an answer under its key for an hour, also one that was an error."""
+    move = quick()
+    keys: list[str] = []
+
+    def note(number: int, request: httpx.Request) -> None:
+        if (request.method, request.url.path) == ("POST", "/api/v2/calendars/"):
+            keys.append(request.headers["idempotency-key"])
+
+    move.door.before = note
+    move.world.faults.add("drop", when="before", endpoint=CREATE_CALENDAR, times=times + 1)
+    move.allow(Step.VERIFY)
+    move.run()
+    assert len(keys) == times + 3
+    assert len(set(keys)) < len(keys)
+    assert max(keys.count(key) for key in keys) == 2
+    finish(move)
 
 
 # -- more than one at a time
