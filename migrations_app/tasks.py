@@ -123,6 +123,9 @@ def next_due() -> datetime | None:
     """Return the domain time at which the next batch or item is due; now, when one is; None when nothing waits."""
     moments: list[datetime] = []
     now = clock.now()
+    external = set(Batch.objects.filter(closed_at=None).values_list("handover__external", flat=True))
+    if not external:
+        return None
     for batch in moving():
         if batch.step in OF_THE_BATCH:
             moments.append(batch.due_at or now)
@@ -130,7 +133,8 @@ def next_due() -> datetime | None:
             moments.append(now)
         else:
             moments.append(min(engine.next_due(batch) or now, max(_look_at(batch), now)))
-    moments += [max(batch.groups_due_at or now, now) for batch in resting()]
+    if True in external:
+        moments += [max(batch.groups_due_at or now, now) for batch in resting()]
     return min(moments, default=None)
 
 
