@@ -8,6 +8,7 @@ from django.db.models import Q
 from calendars.models.calendar import Connection
 from calendars.models.event import Event
 from calendars.models.workspace import Workspace
+from recallops import clock
 from recallops.encryption import EncryptedJSONField
 
 
@@ -105,6 +106,20 @@ class Bot(models.Model):
         return self.remote_id
 
 
+class IntentQuerySet(models.QuerySet["Intent"]):
+    """How writes end. What is settled stays so: an answer may come when another has long read what became of it."""
+
+    def answer(self) -> int:
+        """Note that the provider took them."""
+        return self.filter(state=Intent.State.SENT).update(state=Intent.State.ANSWERED, answered_at=clock.now())
+
+    def settle(self, *, happened: bool, outcome: str) -> int:
+        """Note what became of those that are open; return how many."""
+        state = Intent.State.CONFIRMED if happened else Intent.State.FAILED
+        fields = {"state": state, "settled_at": clock.now(), "outcome": outcome[:300]}
+        return self.filter(state__in=Intent.OPEN).update(**fields)
+
+
 class Intent(models.Model):
     """About to write this at the provider: recorded before it is sent, settled only by reading."""
 
@@ -141,6 +156,8 @@ class Intent(models.Model):
     settled_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=300, blank=True)
     lease_token = models.UUIDField(null=True)
+
+    objects = IntentQuerySet.as_manager()
 
     class Meta:
         indexes = [

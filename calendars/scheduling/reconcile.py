@@ -33,7 +33,7 @@ from calendars.scheduling.decide import decide
 from calendars.scheduling.lanes import WRITES, Lane, Lanes, lane_of
 from calendars.scheduling.ownership import fits
 from calendars.scheduling.rows import MAY_COME, Loaded, load, numbers_for
-from calendars.scheduling.settling import answered, happened, too_late_to_be_sure
+from calendars.scheduling.settling import DID_NOT_HAPPEN, answered, happened, too_late_to_be_sure
 from calendars.scheduling.values import Act, Action, Numbers, Purpose, Row, Side
 from calendars.scheduling.verdicts import verdict, was_there
 from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, SOON, TROUBLE_RETRY, Trouble, Writer
@@ -146,7 +146,7 @@ class _Run:
                 if not answered(intent, member, now=now, numbers=numbers):
                     continue
                 done = happened(intent, member, one.row, now=now, numbers=numbers)
-                outcome = "read back" if done else "a later reading shows that it did not happen"
+                outcome = "read back" if done else DID_NOT_HAPPEN
                 if done and side and too_late_to_be_sure(intent, one.row, numbers):
                     outcome = self._outcome_of_late_removal(one, side.workspace, intent.bot_id)
                     if not outcome:
@@ -161,13 +161,8 @@ class _Run:
                         purpose=intent.purpose,
                         event=intent.event,
                         bot_id=intent.bot_id,
-                        state__in=Intent.OPEN,
                         sent_at=intent.sent_at,
-                    ).update(
-                        state=Intent.State.CONFIRMED if done else Intent.State.FAILED,
-                        settled_at=clock.now(),
-                        outcome=outcome,
-                    )
+                    ).settle(happened=done, outcome=outcome)
                 )
         return [one.row.assignment] if closed else []
 

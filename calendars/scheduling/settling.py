@@ -8,6 +8,8 @@ from datetime import datetime
 from calendars.scheduling.ownership import fits
 from calendars.scheduling.values import Member, Numbers, OpenIntent, Purpose, Row
 
+DID_NOT_HAPPEN = "a later reading shows that it did not happen"
+
 
 def answered(intent: OpenIntent, member: Member | None, *, now: datetime, numbers: Numbers) -> bool:
     """Tell whether an intent can be closed: its event was read late enough, or there is no event any more to read."""

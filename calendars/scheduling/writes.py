@@ -159,15 +159,13 @@ class Writer:
             call()
         except errors.ProviderError as error:
             if not error.may_have_happened:
-                Intent.objects.filter(pk=intent.pk).update(
-                    state=Intent.State.FAILED, settled_at=clock.now(), outcome=error.sentence[:300]
-                )
+                Intent.objects.filter(pk=intent.pk).settle(happened=False, outcome=error.sentence)
             else:
                 Intent.objects.filter(pk=intent.pk).update(outcome=error.sentence[:300])
             self._learn(error, intent)
             workspace = self.workspaces[intent.workspace_id]
             raise self.trouble(error, workspace, attempts=one.assignment.attempts + 1, start=one.row.start) from error
-        Intent.objects.filter(pk=intent.pk).update(state=Intent.State.ANSWERED, answered_at=clock.now())
+        Intent.objects.filter(pk=intent.pk).answer()
 
     def _learn(self, error: errors.ProviderError, intent: Intent) -> None:
         """Some refusals are news about the world."""

@@ -26,6 +26,7 @@ from calendars.models import Assignment, Bot, Calendar, Connection, Event, Inten
 from calendars.providers import errors
 from calendars.providers.connect import client_for
 from calendars.scheduling.rows import Loaded, load
+from calendars.scheduling.settling import DID_NOT_HAPPEN
 from calendars.scheduling.values import Numbers
 from migrations_app import coverage, inventory
 from migrations_app.findings import Found, gone, note
@@ -360,12 +361,10 @@ def _delete(item: Item, leaving: Connection) -> Outcome:
         pass
     except errors.ProviderError as error:
         if not error.may_have_happened:
-            Intent.objects.filter(pk=intent.pk).update(
-                state=Intent.State.FAILED, settled_at=clock.now(), outcome=error.sentence[:300]
-            )
+            Intent.objects.filter(pk=intent.pk).settle(happened=False, outcome=error.sentence)
             raise
         return wait(LOST, clock.now() + leaving.workspace.late_commit)
-    Intent.objects.filter(pk=intent.pk).update(state=Intent.State.ANSWERED, answered_at=clock.now())
+    Intent.objects.filter(pk=intent.pk).answer()
     if (waiting := settle(leaving)) is not None:
         return waiting
     return _gone(item) if leaving.status == "deleted" else wait(STILL_THERE, clock.now() + LOOK_AGAIN)
@@ -386,17 +385,13 @@ def settle(leaving: Connection) -> Outcome | None:
     if unsure is None:
         return None
     if leaving.status == "deleted" or not _known(leaving):
-        Intent.objects.filter(pk=unsure.pk).update(
-            state=Intent.State.CONFIRMED, settled_at=clock.now(), outcome="read back: it is gone"
-        )
+        Intent.objects.filter(pk=unsure.pk).settle(happened=True, outcome="read back: it is gone")
         ingest.connection_gone(leaving)
         return None
     due = unsure.sent_at + leaving.workspace.late_commit
     if clock.now() < due:
         return wait(LOST if unsure.answered_at is None else STILL_THERE, min(due, clock.now() + LOOK_AGAIN))
-    Intent.objects.filter(pk=unsure.pk).update(
-        state=Intent.State.FAILED, settled_at=clock.now(), outcome="a later reading shows that it did not happen"
-    )
+    Intent.objects.filter(pk=unsure.pk).settle(happened=False, outcome=DID_NOT_HAPPEN)
     return None
 
 

@@ -124,14 +124,12 @@ def settle(item: Item, like: Connection, unsure: Intent) -> Outcome:
     due = unsure.sent_at + where.late_commit
     if clock.now() < due:
         return wait(LOST.format(where=where), due)
-    Intent.objects.filter(pk=unsure.pk).update(state=Intent.State.FAILED, settled_at=clock.now(), outcome=NOT_THERE)
+    Intent.objects.filter(pk=unsure.pk).settle(happened=False, outcome=NOT_THERE)
     return wait(LOST.format(where=where), clock.now())
 
 
 def _found(unsure: Intent) -> None:
-    Intent.objects.filter(pk=unsure.pk).update(
-        state=Intent.State.CONFIRMED, settled_at=clock.now(), outcome="found there"
-    )
+    Intent.objects.filter(pk=unsure.pk).settle(happened=True, outcome="found there")
 
 
 def _create(item: Item, connection: Connection) -> Outcome:
@@ -166,9 +164,7 @@ def _create(item: Item, connection: Connection) -> Outcome:
         if error.may_have_happened:
             Intent.objects.filter(pk=intent.pk).update(outcome=error.sentence[:300])
             return wait(LOST.format(where=where), clock.now() + where.late_commit)
-        Intent.objects.filter(pk=intent.pk).update(
-            state=Intent.State.FAILED, settled_at=clock.now(), outcome=error.sentence[:300]
-        )
+        Intent.objects.filter(pk=intent.pk).settle(happened=False, outcome=error.sentence)
         raise
     with transaction.atomic():
         Intent.objects.filter(pk=intent.pk).update(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
+from calendars.leases import MachineNow
 from calendars.models import Assignment, Connection, Intent
-from calendars.providers.recall_endpoints import ADD_BOT, DELETE_CALENDAR
+from calendars.providers.recall_endpoints import ADD_BOT, DELETE_CALENDAR, GET_CALENDAR
 from migrations_app import control
 from migrations_app.itineraries import Step
 from migrations_app.models import BatchStatus, Finding, Item
@@ -153,6 +155,31 @@ def test_a_provider_that_revokes_the_grant_with_the_delete_costs_one_calendar_an
 
 
 # -- a delete whose answer was lost
+
+
+def test_an_answer_that_comes_when_another_has_settled_it_opens_nothing_again() -> None:
+    """A worker is frozen over its delete; another takes over, and deletes it."""
+    move = handed_over()
+    frozen: list[int] = []
+
+    def freeze(number: int, request: httpx.Request) -> None:
+        if request.method != "DELETE" or not request.url.path.startswith("/api/v2/calendars/"):
+            return
+        frozen.append(number)
+        if len(frozen) == 2:  # the first is the canary, which is looked at again anyway
+            Item.objects.filter(lease_until__isnull=False).update(lease_until=MachineNow() - timedelta(seconds=1))
+            for _ in range(20):
+                move.time.advance(timedelta(seconds=30))
+                move.turn()
+            move.world.faults.add("status", status=500, endpoint=GET_CALENDAR, times=3)  # and it cannot read it back
+
+    move.door.before = freeze
+    move.allow(Step.CLEAN_UP)
+    move.run()
+    assert len(frozen) == 3
+    assert not Intent.objects.filter(state__in=Intent.OPEN).exists()
+    assert left_in_source(move) == set()
+    move.assert_proven(wanted=6)
 
 
 @pytest.mark.parametrize("when", ["before", "after", "late"])
