@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, Exists, Max, OuterRef, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from calendars import assignments, sync
 from calendars.models import (
@@ -38,7 +38,7 @@ from migrations_app import inventory
 from migrations_app.findings import Found, note
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, ErrorKind, Item, ItemStatus, Severity, ShareGroup
-from migrations_app.share_groups import Common, in_the_way
+from migrations_app.share_groups import AFTER, Common, in_the_way
 from recallops import clock
 
 READ_AGAIN = timedelta(hours=1)
@@ -252,9 +252,13 @@ def read_again(batch: Batch) -> None:
 
 
 def meetings_of(calendars: Iterable[int]) -> list[Common]:
-    """Return the coming meetings of some calendars that are no exceptions, with all calendars that take part."""
+    """Return the coming meetings of some calendars that are no exceptions, with all calendars that take part.
+
+    Those that ended just now are among them.
+    """
     now = clock.now()
-    theirs = Assignment.objects.filter(occurrences__calendar__in=list(calendars), over=False, end__gt=now, exception="")
+    coming = Q(over=False, end__gt=now) | Q(end__gt=now - AFTER, end__lte=now)
+    theirs = Assignment.objects.filter(coming, occurrences__calendar__in=list(calendars), exception="")
     parts: dict[int, set[int]] = defaultdict(set)
     for meeting, calendar in Occurrence.objects.filter(assignment__in=theirs.values("pk"), wanted=True).values_list(
         "assignment", "calendar"

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+AFTER = timedelta(minutes=2)  # after a meeting's end: the provider's clock may be a minute behind ours
+
 
 @dataclass(frozen=True, slots=True)
 class Common:
@@ -46,7 +48,7 @@ def components(calendars: Collection[int], meetings: Iterable[Common]) -> list[f
 
 def in_the_way(meetings: Iterable[Common], *, at: datetime, before: timedelta) -> list[Common]:
     """Return the meetings that are live at a moment or start within `before` of it, the next one first."""
-    return sorted((m for m in meetings if m.start - before < at < m.end), key=lambda m: (m.start, m.meeting))
+    return sorted((m for m in meetings if m.start - before < at < m.end + AFTER), key=lambda m: (m.start, m.meeting))
 
 
 def quiet_moment(meetings: Iterable[Common], *, now: datetime, until: datetime, before: timedelta) -> datetime | None:
@@ -55,5 +57,5 @@ def quiet_moment(meetings: Iterable[Common], *, now: datetime, until: datetime, 
     for meeting in sorted(meetings, key=lambda m: m.start):
         if meeting.start - before >= moment:
             break
-        moment = max(moment, meeting.end)
+        moment = max(moment, meeting.end + AFTER)
     return moment if moment <= until else None

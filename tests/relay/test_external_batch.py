@@ -108,7 +108,7 @@ def test_an_application_that_takes_the_target_for_the_source_falls_back_and_goes
     assert set(Assignment.objects.filter(over=False).values_list("owner__slug", flat=True)) == {"us"}
     assert not Relayed.objects.filter(state="held", delivery__workspace=stand.source).exists()
     stand.sample.home = ""
-    stand.sample.ids.clear()  # it forgets what it has done wrong
+    stand.sample.done.clear()  # it forgets what it has done wrong
     assert stand.retry()
     stand.run()
     assert_gone_over(stand)

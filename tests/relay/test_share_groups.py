@@ -64,8 +64,14 @@ def test_a_quiet_moment_is_quiet_and_none_before_it_is(common: list[Common]) -> 
     assert all(in_the_way(common, at=at, before=NEAR) for at in earlier if at < moment)
 
 
+def test_a_meeting_that_ended_just_now_may_still_be_on_by_the_providers_clock() -> None:
+    over = [meeting(1, -30, 30, 1)]
+    assert in_the_way(over, at=NOON + timedelta(seconds=59), before=NEAR) == over
+    assert quiet_moment(over, now=NOON, until=NOON + timedelta(days=1), before=NEAR) == NOON + timedelta(minutes=2)
+
+
 def test_without_a_gap_there_is_no_quiet_moment() -> None:
-    hourly = [meeting(hour, 60 * hour, 59, 1) for hour in range(-1, 48)]
+    hourly = [meeting(hour, 60 * hour, 57, 1) for hour in range(-1, 48)]
     assert quiet_moment(hourly, now=NOON, until=NOON + timedelta(days=1), before=NEAR) is None
     assert [one.meeting for one in in_the_way(hourly, at=NOON, before=NEAR)] == [0]
     assert [one.meeting for one in in_the_way(hourly, at=NOON + timedelta(minutes=30), before=NEAR)] == [0, 1]

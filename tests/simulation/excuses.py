@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from recallops.sandbox.meetings import Change, Meeting
 from recallops.sandbox.messages import parse_time
 from recallops.sandbox.truth import Case
-from tests.harness import TARGET
+from tests.harness import SOURCE, TARGET
 from tests.simulation.play import Play
 
 ACTION = timedelta(minutes=5)  # one action: reading, writing, reading back
@@ -50,6 +50,10 @@ def why_doubled(play: Play, case: Case) -> str:
     told = _last_change(meeting, start)
     if told is not None and meeting.made_at is not None and told > meeting.made_at and start - told < FREEZE:
         return "(excused: it was moved inside the freeze)"
+    emails = {email for _, email in meeting.copies}
+    for region, email, began, _ in history.disconnected:
+        if play.scenario.external and region == SOURCE and email in emails and start < began < meeting.end:
+            return "(excused: its calendar fell off in the source while it was on)"
     added = [bot.joined_at for bot in play.world.attendance if bot.meeting_id == meeting.id]
     written = [
         bot.created_at

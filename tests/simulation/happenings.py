@@ -43,9 +43,10 @@ class Happenings:
         self.made = len(scenario.meetings)
         self.faults: dict[str, int] = {}
         self.over = False
+        self.application_answers: int | None = None  # what the company's application answers instead of 200
         for number, planned in enumerate(scenario.meetings):
             self.meetings[number] = self._make(planned).id
-            if planned.bot:
+            if planned.bot and not scenario.external:
                 self._give_bots(self.meetings[number])
         for happening in scenario.happenings:
             world.at(self.began + timedelta(minutes=happening.at), self.happen, happening)
@@ -56,7 +57,7 @@ class Happenings:
 
     def happen(self, what: Happening) -> None:
         """Let one thing happen, if it still can."""
-        always = what.what in ("reconnect", "outage_ends", "asked")
+        always = what.what in ("reconnect", "outage_ends", "asked", "application_well")
         if self.over and not always:
             return
         if what.what != "made" and what.meeting >= 0 and what.meeting not in self.meetings:
@@ -101,7 +102,7 @@ class Happenings:
             title=planned.name,
             url=planned.link,
             series=planned.series or None,
-            wanted=False,
+            wanted=self.scenario.external,  # it records whatever has a link
         )
 
     def _give_bots(self, meeting_id: str) -> int:
@@ -117,7 +118,8 @@ class Happenings:
         start = (what.to // 5) * 5
         planned = Planned(f"made {what.meeting}", start, 30, (what.person,), what.region)
         self.meetings[what.meeting] = self._make(planned).id
-        self.world.after(ASKED_AFTER, self.happen, Happening(0, "asked", what.meeting, to=ASKS))
+        if not self.scenario.external:
+            self.world.after(ASKED_AFTER, self.happen, Happening(0, "asked", what.meeting, to=ASKS))
         return f"{planned.name} at {self.meeting(what).start:%d %H:%M}"
 
     def _asked(self, what: Happening) -> str | bool:
@@ -151,6 +153,8 @@ class Happenings:
         if copy is None or copy.deleted:
             return False
         self.world.decline(meeting, account)
+        if self.scenario.external:
+            self.world.want(meeting, account, wanted=False)
         if account.platform == OUTLOOK:
             self.world.remove_copy(meeting, account)
         return f"{meeting.title} by {account.email}"
@@ -176,7 +180,7 @@ class Happenings:
         meeting, account = self.meeting(what), self.account(what.person)
         if account.key in meeting.copies:
             return False
-        self.world.add_copy(meeting, account, wanted=False)
+        self.world.add_copy(meeting, account, wanted=self.scenario.external)
         return f"{meeting.title} with {account.email}"
 
     # -- providers
@@ -230,6 +234,14 @@ class Happenings:
         there.revoke_key(there.api_keys[0])
         self.history.outages.append((what.region, self.world.now(), None))
         return what.region
+
+    def _application_ill(self, what: Happening) -> str:
+        self.application_answers = what.to
+        return f"answers {what.to}"
+
+    def _application_well(self, what: Happening) -> str:
+        self.application_answers = None
+        return ""
 
     def _bot_lost(self, what: Happening) -> str | bool:
         """A region loses a bot without a word: no webhook, and the event's `updated_at` stays."""

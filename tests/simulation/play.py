@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import random
 from collections.abc import Iterable
@@ -11,57 +10,35 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import httpx
 from django.conf import settings
-from django.db import connection
 from django.db.models import Min
 
 from calendars import sync
 from calendars import tasks as calendar_tasks
-from calendars.models import ApiKey, Assignment, Customer, RateBudget, Sweep, Workspace
-from calendars.providers import connect
+from calendars.models import Assignment, Customer, RateBudget, Sweep, Workspace
 from calendars.providers.connect import use_transport
-from migrations_app import control
+from calendars.relay import outbox
+from calendars.relay import tasks as relay
 from migrations_app import tasks as batch_tasks
-from migrations_app.itineraries import Step
-from migrations_app.models import Batch, BatchStatus, Finding, ItemStatus
+from migrations_app.models import Batch, BatchStatus, Finding
 from recallops.sandbox import company
 from recallops.sandbox.records import SCHEDULED
-from tests.harness import LEASED, SOURCE, TARGET, Door, set_machine_time
-from tests.simulation.happenings import Happenings, key_replaced
+from tests.harness import LEASED, SOURCE, TARGET, set_machine_time
+from tests.relaying import TARGETS_SECRET, WithApplication
+from tests.simulation.happenings import Happenings
 from tests.simulation.scenario import Act, Scenario, Strike
-from tests.simulation.watch import Watch
+from tests.simulation.staff import Staff
+from tests.simulation.wire import Logged, SkewedClock, Wire
 from tests.simulation.workers import Workers
-from tests.standing import SECRET, Stand, carry
+from tests.standing import SECRET, carry
 
 LONGEST = timedelta(days=2)  # a batch that is not closed by then, or in so many turns, is stuck
 MOST_TURNS = 1_500
-MOST_CALLS = 90  # for each calendar and each meeting; ten are usual, thirty where lists have short pages
 MOST_ROUNDS = 60  # of looking for work at one moment: then the engine runs in circles
-PRESSED_AGAIN = timedelta(minutes=4)  # so long staff wait between two presses of "retry failed"
-PRESSES = 40
 AFTERWARDS = timedelta(hours=3)  # workers run on for so long after the last batch has closed
-TARGETS_SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS10YXJnZXQtcmVnaW9u"
 TICK = timedelta(seconds=1)
 NOTHING_FOUND = timedelta(seconds=20)  # until we look again, when something is due that nobody may take
 MACHINE_STEP = 0.5  # seconds by which machine time may be behind
-
-
-@dataclass(slots=True)
-class Logged:
-    """One call as it went out and came back."""
-
-    number: int
-    at: datetime
-    host: str
-    method: str
-    path: str
-    query: str
-    body: str
-    status: str = "on its way"
-
-    def __str__(self) -> str:
-        return f"{self.number} {self.at:%d %H:%M:%S.%f} {self.host[:2]} {self.method} {self.path} {self.status}"
 
 
 @dataclass(slots=True)
@@ -84,69 +61,7 @@ class Course:
     closed_at: datetime | None = None
 
 
-class SkewedClock:
-    """The provider's clock: the world's time, some seconds ahead of ours or behind."""
-
-    def __init__(self, ours: Any, seconds: float) -> None:
-        self.ours, self.skew = ours, timedelta(seconds=seconds)
-
-    def now(self) -> datetime:
-        """Return the provider's time."""
-        return self.at
-
-    @property
-    def at(self) -> datetime:
-        """Return the provider's time; looking at it makes it no later."""
-        found: datetime = self.ours.at + self.skew
-        return found
-
-    @at.setter
-    def at(self, moment: datetime) -> None:
-        self.ours.at = moment - self.skew
-
-
-class Wire(Door):
-    """The way to the sandbox: keeps the log, and lets trouble strike at calls."""
-
-    def __init__(self, play: Play) -> None:
-        super().__init__(play.world)
-        self.play = play
-        self.watch = Watch(play)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry one call, with whatever is to happen before and after it."""
-        play = self.play
-        self.calls += 1
-        number = self.calls
-        url = request.url
-        logged = Logged(
-            number, play.time.at, url.host, request.method, url.path, url.query.decode(), request.read().decode()
-        )
-        play.course.log.append(logged)
-        most = MOST_CALLS * (len(play.scenario.people) + len(play.scenario.meetings))
-        if number > most and play.workers.running:
-            play.course.broken.append(f"more than {most} calls: the engine runs in circles")
-            play.workers.die()
-        if connection.in_atomic_block:
-            play.course.broken.append(f"call {number} was made inside a transaction")
-        strikes = play.strikes.get(number, ())
-        self.watch.before(number, request)
-        play.before(strikes)
-        try:
-            response = self.inner.handle_request(request)
-            logged.status = str(response.status_code)
-        except httpx.TransportError as error:
-            logged.status = type(error).__name__
-            if not isinstance(error, httpx.ConnectError):
-                self.watch.after(number, request, None)
-            play.after(strikes)
-            raise
-        self.watch.after(number, request, response)
-        play.after(strikes)
-        return response
-
-
-class Play(Stand):
+class Play(WithApplication):
     """A scenario on its stage. Use inside `stage()`."""
 
     def __init__(self, scenario: Scenario) -> None:
@@ -177,7 +92,9 @@ class Play(Stand):
                 )
         if scenario.always_on:
             self.keep(self.source)
-        if scenario.webhooks:
+        if scenario.external:
+            self.begin(answers=lambda request: self.happenings.application_answers)
+        elif scenario.webhooks:
             self.hear(SOURCE, self.source, secret=SECRET)
             self.hear(TARGET, self.target, secret=TARGETS_SECRET)
         self.world.outbox.deliver_to(None)  # they wait in the outbox until we carry them
@@ -213,7 +130,8 @@ class Play(Stand):
         self.strikes: dict[int, list[Strike]] = {}
         self.workers = Workers(self.course.rng, shuffled=self.scenario.shuffled)
         self.machine_at = self.time.at
-        self.dues: tuple[datetime | None, datetime | None] = (None, None)
+        self.dues: tuple[datetime | None, ...] = ()
+        self.staff = Staff(self)
         self.door = Wire(self)
         use_transport(self.door)
 
@@ -260,7 +178,7 @@ class Play(Stand):
             elif strike.kind == "shift":
                 self._shift()
             elif strike.kind == "gone_back":
-                self._press(Act(0, "go_back"))
+                self.staff.press(Act(0, "go_back"))
             elif not hasattr(self, f"_{strike.kind}"):
                 self.world.faults.add(strike.kind, **strike.details)
 
@@ -318,9 +236,11 @@ class Play(Stand):
                 return done
             self.world.advance()
             self._deliver()
-            self.dues = (calendar_tasks.next_due(), batch_tasks.next_due())
-            meetings, batches = (due is not None and due <= self.time.now() for due in self.dues)
+            self.dues = (calendar_tasks.next_due(), batch_tasks.next_due(), self._next_to_send())
+            meetings, batches, sends = (due is not None and due <= self.time.now() for due in self.dues)
             finders: list[Any] = []
+            if sends:
+                finders.append(partial(relay.find_work, self.application.slug))
             if meetings:
                 finders.append(partial(calendar_tasks.find_work, self.source.family))
             if batches or round_ == 0:  # a driver that lingers looks for work also when nothing is due
@@ -335,9 +255,12 @@ class Play(Stand):
         self.course.broken.append("never at rest")
         return done
 
+    def _next_to_send(self) -> datetime | None:
+        return outbox.next_due() if self.scenario.external else None
+
     def _jump(self, latest: datetime | None = None) -> None:
         """Go to when something is due next, letting the world run meanwhile."""
-        dues = [*self.dues, self._next_act(), latest]  # as the turn that has just ended found them
+        dues = [*self.dues, self.staff.next_act(), latest]  # as the turn that has just ended found them
         now = self.time.at
         target = min((due for due in dues if due is not None), default=now + timedelta(minutes=1))
         if target <= now:  # what is due is held by somebody who died
@@ -378,7 +301,7 @@ class Play(Stand):
         self.happenings.stop()
         self.happenings.connect_all_again()
         for happening in self.scenario.happenings:
-            if happening.what in ("reconnect", "outage_ends"):
+            if happening.what in ("reconnect", "outage_ends", "application_well"):
                 self.happenings.happen(happening)
         self.strikes.clear()
         self.course.acted = len(self.scenario.acts)  # nobody presses what is left
@@ -394,7 +317,7 @@ class Play(Stand):
         if self._canary_failed():
             self.course.closed_at = self.time.at
             return
-        if self._staff():
+        if self.staff.look():
             return  # and look what follows from it, at once
         if not Batch.objects.exclude(status=BatchStatus.CLOSED).exists():
             self.course.closed_at = self.time.at
@@ -417,47 +340,6 @@ class Play(Stand):
         while self.time.at < end:
             self.turn()
             self._jump(end)
-
-    # -- staff
-
-    def _next_act(self) -> datetime | None:
-        acts = self.scenario.acts
-        if self.course.acted >= len(acts):
-            return None
-        return self.start + timedelta(minutes=acts[self.course.acted].at)
-
-    def _staff(self) -> bool:
-        """Somebody looks at the batches from time to time, and presses what is to be pressed; return whether."""
-        told = len(self.course.told)
-        while (due := self._next_act()) is not None and due <= self.time.at:
-            self.course.acted += 1
-            self._press(self.scenario.acts[self.course.acted - 1])
-        if self.course.pressed_at is not None and self.time.at < self.course.pressed_at + PRESSED_AGAIN:
-            return len(self.course.told) > told
-        for batch in Batch.objects.filter(closed_at=None).order_by("slug"):
-            failed = batch.items.filter(status__in=[ItemStatus.FAILED, ItemStatus.USER]).exists()
-            if batch.status == BatchStatus.STOPPED or failed:
-                self.course.pressed += 1
-                self.course.pressed_at = self.time.at
-                self.course.told.append(f"{self.time.at:%H:%M:%S} retry: {batch.reason}")
-                if self.course.pressed > PRESSES:
-                    self.course.stuck = f"staff give up: {batch.reason}"
-                with contextlib.suppress(control.Refused):
-                    control.retry_failed(batch, actor=None)
-        return len(self.course.told) > told
-
-    def _press(self, act: Act) -> None:
-        """Somebody presses a button."""
-        said = f"{self.time.at:%H:%M:%S} {act.what} {act.to}"
-        try:
-            ACTS[act.what](self, act)
-        except control.Refused as refused:
-            said = f"{said} refused: {refused}"
-        self.course.told.append(said)
-
-    def batch_of(self, act: Act) -> Batch:
-        """Return the batch that an act is about."""
-        return Batch.objects.get(slug=self.batch_slugs[act.batch % len(self.batch_slugs)])
 
     # -- webhooks
 
@@ -504,38 +386,3 @@ class Play(Stand):
         """Return the end of the story, for a failed test."""
         happened = self.happenings.history.done + self.course.told
         return "\n".join([*sorted(happened), *map(str, self.course.log[-last:])])
-
-
-def _allow(play: Play, act: Act) -> None:
-    play.allow(Step(act.to), play.batch_of(act))
-
-
-def _cut(play: Play, act: Act) -> None:
-    control.set_cut_line(play.batch_of(act), play.start + timedelta(minutes=act.to), actor=None)
-
-
-def _new_key(play: Play, act: Act) -> None:
-    """Staff enter a new key in place of the one that was revoked."""
-    workspace = play.source if act.to == SOURCE else play.target
-    there = play.world.regions[act.to].workspaces["main"]
-    ApiKey.objects.filter(workspace=workspace).update(enabled=False)
-    fresh = ApiKey.objects.create(workspace=workspace, label="new", secret=there.add_key())
-    connect.test_key(fresh)
-    key_replaced(play.happenings.history, act.to, play.world.now())
-
-
-def _go_back(play: Play, act: Act) -> None:
-    batch = play.batch_of(act)
-    control.go_back(batch, actor=None, confirm=batch.slug)
-    play.course.gone_back.add(batch.slug)
-
-
-ACTS: dict[str, Any] = {
-    "go_back": _go_back,
-    "allow": _allow,
-    "pause": lambda play, act: control.set_paused(play.batch_of(act), True, actor=None, reason="a look"),
-    "resume": lambda play, act: control.set_paused(play.batch_of(act), False, actor=None),
-    "cut": _cut,
-    "retry": lambda play, act: control.retry_failed(play.batch_of(act), actor=None),
-    "new_key": _new_key,
-}

@@ -123,6 +123,7 @@ class Scenario:
     sweep_every: int = 20
     cut: int | None = 2 * HOUR
     always_on: bool = False  # both workspaces are read and scheduled beyond the batch
+    external: bool = False  # the company's own application schedules, behind the relay
     webhooks: bool = False
     disturbed: float = 0.0  # how often a webhook is lost, doubled, late or forged
     shuffled: bool = False  # work in seeded order, workers that come between
@@ -136,7 +137,7 @@ class Scenario:
         lines = [
             f"seed {self.seed}: {len(self.people)} calendars, {len(self.meetings)} meetings, {self.batches} batch(es), "
             f"cut line {self.cut} min, soak {self.soak} min, sweeps {self.sweep_every} min, page {self.page_size}, "
-            f"always on {self.always_on}, "
+            f"always on {self.always_on}, external {self.external}, "
             f"rate x{self.rate_factor:g}, skew {self.skew:g} s, webhooks {self.webhooks} ({self.disturbed:g}), "
             f"switches {self.switches}"
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from migrations_app.itineraries import FORWARD
@@ -25,8 +26,15 @@ from tests.simulation.scenario import (
 
 REGIONS = (SOURCE, TARGET)
 LAST_CHANGE = 4 * HOUR  # minutes after the start; the move is mostly over by then
+LATER_TOLD = 45  # minutes until an application that was ill for a while is told again, at the latest
 EARLY_ENOUGH = 35  # minutes beyond a sweep that people leave before a meeting, old or new start
 NEXT_STEPS = (1, 4, 15, 40)  # minutes between two presses
+OFTEN_EXTERNAL = 0.12
+NOT_FOR_APPLICATIONS = (
+    "adhoc_507",
+    "conflict_window",
+    "conflict_probability",
+)  # the sample's writes are not tried again
 STRUCK = 220  # calls within which trouble strikes
 SWITCHES: tuple[dict[str, Any], ...] = (
     {"remove_takes": "latest"},
@@ -57,7 +65,8 @@ class _Deriving:
         self.rng = random.Random(f"scenario {seed}")
         self.seed = seed
         self.sweep_every = self.rng.choice((10, 20, 30, 30))
-        self.lead = self.sweep_every + EARLY_ENOUGH
+        self.external = random.Random(f"external {seed}").random() < OFTEN_EXTERNAL
+        self.lead = self.sweep_every + EARLY_ENOUGH + LATER_TOLD * self.external
         self.farthest = round((days or self.rng.choice((1.5, 2.5))) * 24 * HOUR)
         self.people = self._people(calendars or self.rng.choice((2, 2, 3, 3, 4)))
         self.meetings: list[Planned] = []
@@ -70,7 +79,7 @@ class _Deriving:
         happenings = sorted(self._changes() + self._trouble(), key=lambda one: one.at)
         webhooks = rng.random() < 0.4
         limited = rng.random() < 0.15
-        return Scenario(
+        found = Scenario(
             seed=self.seed,
             people=self.people,
             meetings=tuple(self.meetings),
@@ -91,6 +100,28 @@ class _Deriving:
             skew=rng.choice((0.0, 0.0, 0.0, -60.0, 60.0)),
             rate_factor=0.5 if limited else 100_000.0,
             page_size=rng.choice((100, 3, 5)),
+        )
+        return self._with_application(found) if self.external else found
+
+    def _with_application(self, found: Scenario) -> Scenario:
+        """Let the company's own application schedule: it hears of each change, and may be ill for some minutes."""
+        rng = random.Random(f"application {self.seed}")
+        happenings = [one for one in found.happenings if one.what not in ("key_revoked", "bot_lost")]
+        if rng.random() < 0.5:
+            at = rng.uniform(2, LAST_CHANGE)
+            happenings.append(Happening(at, "application_ill", to=rng.choice((500, 503, 404))))
+            happenings.append(Happening(at + rng.uniform(2, 13), "application_well"))
+        return replace(
+            found,
+            external=True,
+            happenings=tuple(sorted(happenings, key=lambda one: one.at)),
+            acts=tuple(act for act in found.acts if act.what not in ("new_key", "cut")),
+            switches={name: to for name, to in found.switches.items() if name not in NOT_FOR_APPLICATIONS},
+            batches=1,
+            cut=None,
+            always_on=False,
+            webhooks=True,
+            disturbed=0.0,
         )
 
     def _people(self, count: int) -> tuple[Person, ...]:

@@ -13,12 +13,14 @@ from unittest import mock
 
 from django.db import connection
 from django.db.backends.signals import connection_created
+from django.test import override_settings
 
 from calendars import leases
 from calendars.providers import limits
 from calendars.providers.connect import use_transport
 from calendars.providers.http import Http
 from calendars.providers.limits import Budget
+from calendars.relay import post
 from recallops import clock
 from tests.harness import set_machine_time
 from tests.simulation.play import Play
@@ -97,6 +99,7 @@ def stage(found: Stage | None = None) -> Iterator[Stage]:
             mock.patch.dict(Budget.__init__.__kwdefaults__ or {}, {"sleep": found._sleep}),
             mock.patch.object(leases, "time", SimpleNamespace(monotonic=found._monotonic)),
             mock.patch.object(connection, "_commit", committed),
+            override_settings(RELAY_PRIVATE=True),  # the sample application has no host at all
             connection.execute_wrapper(found._guard),
         ):
             yield found
@@ -109,5 +112,6 @@ def stage(found: Stage | None = None) -> Iterator[Stage]:
         found.on = None
         clock.install(clock.WallClock())
         use_transport(None)
+        post.use_transport(None)
         set_machine_time(None)
         limits.close()
