@@ -77,20 +77,28 @@ def calendars(workspace: Workspace, items: Sequence[RecallCalendar], *, begun_at
                 )
             elif connection.read_begun_at and connection.read_begun_at > begun_at:
                 continue
-            before = connection.status
+            before, known_changes = connection.status, connection.status_changes
             _store_connection(connection, item, begun_at)
             if before and before != connection.status:
                 changed.append(connection)
-                if before == ConnectionStatus.CONNECTED:
-                    fell_off.append(connection)
+            if before == ConnectionStatus.CONNECTED and _fell_off(connection, known_changes):
+                fell_off.append(connection)
         # the provider takes their coming bots away, and may show it by no change of an event
         coming = Event.objects.filter(connection__in=fell_off, end__gt=clock.now(), is_deleted=False)
         coming.update(changed_at=clock.now())
-        assignments.touch_connections(changed)
+        assignments.touch_connections([*changed, *(one for one in fell_off if one not in changed)])
         if workspace.application_id:
             outbox.settle_calendars([connection.calendar_id for connection in changed])
             if len(known) < len(items):
                 outbox.settle_held(workspace.pk)
+
+
+def _fell_off(connection: Connection, known_changes: list[dict[str, Any]]) -> bool:
+    """Tell whether a connection that worked does not any more, or did not for a while between two readings."""
+    new = [change for change in connection.status_changes if change not in known_changes]
+    return connection.status != ConnectionStatus.CONNECTED or any(
+        change["status"] == ConnectionStatus.DISCONNECTED for change in new
+    )
 
 
 def _store_connection(connection: Connection, item: RecallCalendar, begun_at: datetime) -> None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Coalesce, Least
 
 from calendars import assignments, ingest
@@ -37,6 +37,7 @@ LISTS_PER_GET = 5  # a list may be asked for 60 times a minute, an event 300 tim
 OVERLAP = timedelta(minutes=5)
 TIES = timedelta(seconds=10)  # what webhooks speak of is read again from a little before: equal times, and our clocks
 FEW_CALENDARS = 5  # so many are retrieved one by one; more are listed
+JUST_NOW = timedelta(seconds=20)
 ANOTHERS_TURN = timedelta(seconds=15)  # until we look whether a list that another reads is through
 CALENDARS_EVERY = 3  # sweeps of changes for one of the calendars
 KEPT = timedelta(days=2)  # finished sweeps
@@ -137,11 +138,11 @@ def _is_gone(connection: Connection, client: RecallClient) -> bool:
     return False
 
 
-def read_again(connection: Connection, *, after: timedelta) -> None:
+def read_again(connection: Connection) -> None:
     """Read a calendar that fell off once more, unless that was done just now; its row follows. Raises ProviderError."""
     if connection.status != ConnectionStatus.DISCONNECTED:
         return
-    if connection.read_begun_at is None or connection.read_begun_at < clock.now() - after:
+    if connection.read_begun_at is None or connection.read_begun_at < clock.now() - JUST_NOW:
         _is_gone(connection, client_for(connection.workspace))
         connection.refresh_from_db()
 
@@ -157,8 +158,10 @@ def _fetch(sweep: Sweep, client: RecallClient) -> Page[Any]:
     return client.events_page(following)
 
 
-def sweep_changes(workspace: Workspace) -> bool:
+def sweep_changes(workspace: Workspace, *, turn: bool = False) -> bool:
     """Read what changed since the last mark, and connections' states; return whether it is finished.
+
+    `turn`: as a turn, which reads some minutes before the mark again, also when the last one was just now.
 
     A workspace that is always scheduled is read as a whole at first and every so often, and so is a calendar that
     came up. What webhooks speak of between two turns is read from a little before the last mark, and moves none: rows
@@ -167,7 +170,7 @@ def sweep_changes(workspace: Workspace) -> bool:
     first = workspace.always_on and workspace.full_read_at is None
     if first and not (_read_calendars(workspace) and _read_whole(workspace)):
         return _not_yet(workspace)
-    kind = Sweep.Kind.CHANGES if _turn_is_due(workspace) else Sweep.Kind.NEWS
+    kind = Sweep.Kind.CHANGES if turn or _turn_is_due(workspace) else Sweep.Kind.NEWS
     sweep = open_sweep(workspace, kind, since=_since(workspace, kind))
     if not run_sweep(sweep):
         return _not_yet(workspace)
@@ -177,17 +180,18 @@ def sweep_changes(workspace: Workspace) -> bool:
     return _not_yet(workspace)
 
 
-def go_on_at(*workspaces: Workspace) -> datetime:
+def go_on_at(sweeps: QuerySet[Sweep]) -> datetime:
     """Return when to go on with lists that are not through: at once, since only the time of one turn is up.
 
     Later where another reads one of them, or died over it: until then ours could only be asked for again and again.
     """
-    taken = Sweep.objects.filter(workspace__in=workspaces, finished_at=None).exclude(free())
+    taken = sweeps.filter(finished_at=None).exclude(free())
     return clock.now() + (ANOTHERS_TURN if taken.exists() else timedelta(0))
 
 
 def _not_yet(workspace: Workspace) -> bool:
-    Workspace.objects.filter(pk=workspace.pk).update(sweep_due_at=go_on_at(workspace))
+    due = go_on_at(Sweep.objects.filter(workspace=workspace).exclude(kind=Sweep.Kind.BOTS))
+    Workspace.objects.filter(pk=workspace.pk).update(sweep_due_at=due)
     return False
 
 

@@ -285,7 +285,7 @@ def retry_failed(batch: Batch, *, actor: Any, items: Iterable[int] | None = None
             status=ItemStatus.READY, reason="", error_kind=ErrorKind.NONE, due_at=None, attempts=0
         )
         if steps and row.step == Step.CLEAN_UP:
-            mine.update(step=min(steps, key=position))
+            mine.update(step=min(steps, key=position), due_at=None, attempts=0)
         mine.update(reached="", reason="")
         Finding.objects.filter(batch=batch, code="stopped", gone_at=None).update(gone_at=clock.now())
         if row.status == BatchStatus.STOPPED:
@@ -308,6 +308,7 @@ def leave_failed(batch: Batch, *, actor: Any, reason: str) -> int:
     if not reason.strip():
         raise Refused("Say in a few words why they may stay where they are; it stays on record.")
     with transaction.atomic():
+        Batch.objects.select_for_update().get(pk=batch.pk)  # the batch before its items, as everywhere
         count = Item.objects.filter(batch=batch, status=ItemStatus.FAILED).update(
             status=ItemStatus.NOT_MOVABLE, reason=f"Left in {batch.origin}: {reason.strip()}"[:600]
         )

@@ -213,6 +213,7 @@ def _fall_back(batch: Batch, group: ShareGroup, why: str) -> None:
     now = clock.now()
     calendars = Calendar.objects.filter(connections__items__in=items)
     with outbox.quiet([batch.source.family]):
+        Batch.objects.select_for_update().get(pk=batch.pk)  # the batch before its items, as everywhere
         won = ShareGroup.objects.filter(pk=group.pk, state__in=[State.CUT, State.SETTLED]).update(
             state=State.FELL_BACK, fell_back_at=now, reason=why[:600]
         )

@@ -171,7 +171,7 @@ def follow_items(batch: Batch) -> None:
         count = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION, status=ItemStatus.FAILED).count()
         stop_batch(batch, FAILED.format(count=count, where=batch.origin))
     elif not active:
-        mine.update(step=Step.CLEAN_UP, changed_at=clock.now())
+        mine.update(step=Step.CLEAN_UP, due_at=None, attempts=0, changed_at=clock.now())
     else:
         slowest = min(active, key=position)
         mine.exclude(step=slowest).update(step=slowest)

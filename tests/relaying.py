@@ -102,7 +102,7 @@ class Relaying(WithApplication):
 
     def assert_in_order(self) -> None:
         """Fail if the application got two webhooks of one calendar in another order than they came in."""
-        by_lane: dict[str, list[int]] = defaultdict(list)
+        by_lane: dict[Any, list[Any]] = defaultdict(list)
         done = RelayAttempt.objects.filter(problem="").order_by("pk").values_list("relayed__lane", "relayed__delivery")
         for lane, delivery in done:
             by_lane[lane].append(delivery)
@@ -125,6 +125,6 @@ class Relaying(WithApplication):
                 *(str(row) for row in Item.objects.values_list("title", "step", "status", "reason", "due_at")[:60]),
                 *(str(row) for row in Finding.objects.filter(gone_at=None).values_list("code", "sentence")[:30]),
                 str(list(Relayed.objects.values_list("state").annotate(n=Count("pk")))),
-                str(self.application.__dict__ if self.application.refresh_from_db() is None else ""),
+                str(Application.objects.filter(pk=self.application.pk).values("paused", "failing_since")),
             ]
         )

@@ -40,7 +40,8 @@ from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, SOON, TROU
 from recallops import clock
 
 NOT_DONE = "the provider did not do what was asked; asking again"
-LONGEST_IN_LANE = timedelta(minutes=5)
+READ_BACK = "read back"
+MOVED_AWAY = "its event belongs to another meeting by now"
 ROUNDS = 12  # READ, ADD, READ, FLIP, REMOVE, READ is the longest way of one hand-over; tidying may come between
 
 # The longest that a pass goes on writing. A driver outlasts its own time by no more than this and one call, and the
@@ -60,6 +61,7 @@ class Outcome:
     over: bool = False
     attended: bool | None = None
     version: int | None = None  # of the assignment when this was decided
+    trouble: bool = False  # something did not work; the more often in a row, the later it is tried again
 
 
 def reconcile(ids: Collection[int], *, lease: Lease) -> None:
@@ -90,8 +92,8 @@ class _Run:
                         loaded, actions = self._look()
                     if not self._carry_out(loaded, actions):
                         break
-            except Trouble:  # the lease or the time was over while it waited: the rows are due as they were
-                return
+            except Trouble:  # the time was over while it waited, or the lease: then nothing can be stored any more
+                break
         else:
             loaded = self._load()
             for one in loaded:
@@ -114,7 +116,7 @@ class _Run:
 
     def _lane(self, loaded: list[Loaded], actions: dict[int, Action]) -> Lane | None:
         """Return the lane for this round's writes; none where one of the meetings is too near to wait."""
-        near = clock.now() + self.writer.numbers.near + LONGEST_IN_LANE
+        near = clock.now() + self.writer.numbers.near + timedelta(seconds=PASS_SECONDS) * clock.speed()
         if any(one.row.start < near for one in loaded):
             return None
         return lane_of(actions.values())
@@ -146,7 +148,9 @@ class _Run:
                 if not answered(intent, member, now=now, numbers=numbers):
                     continue
                 done = happened(intent, member, one.row, now=now, numbers=numbers)
-                outcome = "read back" if done else DID_NOT_HAPPEN
+                outcome = READ_BACK if done else DID_NOT_HAPPEN
+                if member is None:
+                    outcome = MOVED_AWAY
                 if done and side and too_late_to_be_sure(intent, one.row, numbers):
                     outcome = self._outcome_of_late_removal(one, side.workspace, intent.bot_id)
                     if not outcome:
@@ -172,12 +176,12 @@ class _Run:
             self.writer.hold_lease()
             sync.read_bots(self.writer.workspaces[workspace], [bot_id])
         except (errors.ProviderError, Trouble) as error:
-            asked, tries = self.writer.workspaces[workspace], one.assignment.attempts + 1
-            trouble = error if isinstance(error, Trouble) else self.writer.trouble(error, asked, attempts=tries)
-            self._conclude(one, trouble.reason, trouble.due_at)
+            asked = self.writer.workspaces[workspace]
+            trouble = error if isinstance(error, Trouble) else self._trouble(error, asked, [one])
+            self._give_up(one, trouble)
             return ""
         there = Bot.objects.filter(workspace=workspace, remote_id=bot_id, terminal=False).exists()
-        return MAY_COME if there else "read back"
+        return MAY_COME if there else READ_BACK
 
     # -- doing
 
@@ -203,7 +207,7 @@ class _Run:
             try:
                 done |= self._act(one, action)
             except Trouble as trouble:
-                self._conclude(one, trouble.reason, trouble.due_at)
+                self._give_up(one, trouble)
         return done
 
     def _read(self, workspace_id: int, wanting: list[Loaded]) -> bool:
@@ -218,13 +222,9 @@ class _Run:
             self.writer.hold_lease()
             sync.read_events(workspace, wanted)
         except (errors.ProviderError, Trouble) as error:
-            trouble = (
-                error
-                if isinstance(error, Trouble)
-                else self.writer.trouble(error, workspace, attempts=1 + max(one.assignment.attempts for one in wanting))
-            )
+            trouble = error if isinstance(error, Trouble) else self._trouble(error, workspace, wanting)
             for one in wanting:
-                self._conclude(one, trouble.reason, trouble.due_at)
+                self._give_up(one, trouble)
             return False
         return True
 
@@ -263,6 +263,14 @@ class _Run:
                 _map_bots(row, action.workspace)
         return True
 
+    def _trouble(self, error: errors.ProviderError, workspace: Workspace, rows: Collection[Loaded]) -> Trouble:
+        """Return what an error of a reading means for all that it was for: the nearest of them cannot wait long."""
+        attempts = 1 + max(one.assignment.attempts for one in rows)
+        return self.writer.trouble(error, workspace, attempts=attempts, start=min(one.row.start for one in rows))
+
+    def _give_up(self, one: Loaded, trouble: Trouble) -> None:
+        self._conclude(one, trouble.reason, trouble.due_at, trouble=True)
+
     def _conclude(self, one: Loaded, reason: str, due_at: datetime | None, **more: Any) -> None:
         """Keep what came of a row, with the version it was decided on: a later change must wake it all the same."""
         self.outcomes[one.row.assignment] = Outcome(reason, due_at, version=one.assignment.version, **more)
@@ -281,7 +289,6 @@ class _Run:
                 _has_bot(side, one.row, now, self.writer.numbers) for side in (one.row.owner, one.row.other) if side
             ]
             pending = any(i.purpose is Purpose.ADD for s in (one.row.owner, one.row.other) if s for i in s.intents)
-            progressed = outcome.reason != one.assignment.reason or outcome.over
             values.append(
                 (
                     one.assignment.pk,
@@ -293,7 +300,7 @@ class _Run:
                     outcome.over,
                     len(held) == 2 and (all(held) or pending),
                     outcome.attended,
-                    0 if progressed else min(one.assignment.attempts + 1, 20),
+                    min(one.assignment.attempts + 1, 20) if outcome.trouble else 0,
                 )
             )
         if not values:

@@ -168,9 +168,8 @@ def _loaded(
     other = None
     if order is not None:
         other = order.target if own == order.source else order.source
-    elif (
-        not occurrences
-    ):  # all of them moved away, maybe while a write of ours was on its way: that one has an end, too
+    elif not occurrences:
+        # all moved away, maybe while a write of ours was on its way: that one has an end, too
         other = next((intent.workspace_id for intent in intents if intent.workspace_id != own), None)
     mine = [(occurrence, event) for occurrence in occurrences for event in events[occurrence.pk]]
     wanted = frozenset(

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from calendars import sync
+from calendars import assignments, sync
 from calendars.leases import Lease, renew
 from calendars.models import Assignment, Bot, Event, Handover, Intent, Workspace
 from calendars.providers import errors
@@ -161,11 +161,13 @@ class Writer:
             if not error.may_have_happened:
                 Intent.objects.filter(pk=intent.pk).settle(happened=False, outcome=error.sentence)
             else:
-                Intent.objects.filter(pk=intent.pk).update(outcome=error.sentence[:300])
+                Intent.objects.filter(pk=intent.pk, state__in=Intent.OPEN).update(outcome=error.sentence[:300])
             self._learn(error, intent)
             workspace = self.workspaces[intent.workspace_id]
             raise self.trouble(error, workspace, attempts=one.assignment.attempts + 1, start=one.row.start) from error
-        Intent.objects.filter(pk=intent.pk).answer()
+        if not Intent.objects.filter(pk=intent.pk).answer():  # another has settled it meanwhile: it must look again
+            Event.objects.filter(pk=intent.event_id or 0).update(changed_at=clock.now())
+            assignments.wake([one.row.assignment])
 
     def _learn(self, error: errors.ProviderError, intent: Intent) -> None:
         """Some refusals are news about the world."""
@@ -181,7 +183,11 @@ class Writer:
     def trouble(
         self, error: errors.ProviderError, workspace: Workspace, *, attempts: int, start: datetime | None = None
     ) -> Trouble:
-        """Turn a provider's error into a reason and a time for the next try. `attempts`: how many there have been."""
+        """Turn a provider's error into a reason and a time for the next try.
+
+        `attempts`: how many failed in a row, this one included; `start`: of the meeting, for which near its start
+        nothing waits long.
+        """
         now = clock.now()
         if isinstance(error, errors.InvalidKey):
             Workspace.objects.filter(pk=workspace.pk).update(trouble=error.sentence[:600])
@@ -195,7 +201,9 @@ class Writer:
             return Trouble(error.sentence[:300], now + error.retry_after)
         if isinstance(error, errors.NoBotsAvailable):
             return Trouble(error.sentence[:300], now + NO_BOT_RETRY)
-        backoff = min(CONFLICT_RETRY * 2 ** min(attempts, 8), LONGEST_BACKOFF) * random.uniform(0.5, 1.5)
+        near = start is not None and abs(start - now) < self.numbers.near
+        longest = NO_BOT_RETRY if near else LONGEST_BACKOFF
+        backoff = min(CONFLICT_RETRY * 2 ** min(attempts, 8), longest) * random.uniform(0.5, 1.5)
         return Trouble(error.sentence[:300], now + backoff)
 
     def _key(self, one: Loaded, workspace: int) -> str:

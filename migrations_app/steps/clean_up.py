@@ -9,30 +9,31 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from calendars import sync
-from calendars.leases import free
-from calendars.models import Assignment, Calendar, Connection, Intent, Verdict, Workspace
+from calendars.leases import free, locked
+from calendars.models import Assignment, Calendar, Connection, Intent, Sweep, Verdict, Workspace
 from calendars.providers import errors
 from calendars.relay import outbox
 from migrations_app import coverage, inventory
-from migrations_app.itineraries import Step
-from migrations_app.models import Batch, CoverageReading, Item, ItemStatus
+from migrations_app.findings import Found, note
+from migrations_app.itineraries import Step, position
+from migrations_app.models import Batch, CoverageReading, Item, ItemStatus, Severity
 from migrations_app.outcomes import DONE, How, Outcome, wait
 from recallops import clock
 
 COMING_BACK = "{count} meeting(s) of groups that fell back are being brought back to the source."
 READING = "Reading {workspace} once more before it is let go."
-FOLLOWING = "{count} meeting(s) changed just now; they are brought up to date before they are let go."
+FOLLOWING = "{count} meeting(s) are not settled yet; they are waited for before they are let go."
 LOOK_AGAIN = timedelta(minutes=1)
 LAST_LOOK_AGAIN = timedelta(seconds=15)
-MOST_LAST_LOOKS = 40  # ten minutes: a region that is gone, or a key that was revoked, keeps no batch open
-FRESH = timedelta(minutes=1)
-SOON = timedelta(minutes=2)
+MOST_LAST_LOOKS = 40  # ten minutes or so: a region that is gone, or a key that was revoked, keeps no batch open
+GIVEN_UP = "Closed all the same after ten minutes: {why}"
+REMEDY = "Look at the meetings of the next hours in both regions."
 LONGEST_BACK = timedelta(hours=2)  # what has not come back by then stays where it is covered
 
 TURNED = "It, or some of its calendars, were sent another way meanwhile."
@@ -59,26 +60,38 @@ def run(batch: Batch) -> Outcome:
     """Close the batch."""
     if count := _coming_back(batch):
         return wait(COMING_BACK.format(count=count), clock.now() + LOOK_AGAIN)
-    if batch.attempts < MOST_LAST_LOOKS and (not_yet := _last_look(batch)) is not None:
+    patient = batch.attempts < MOST_LAST_LOOKS
+    not_yet = _last_look(batch)
+    if not_yet is not None and patient:
         return not_yet
     for moment in (CoverageReading.Moment.CUT, CoverageReading.Moment.AFTER):
         coverage.read(batch, moment)
     with transaction.atomic():
         # from here on there is no way back: nobody may turn it round at the same moment
-        if not Batch.objects.select_for_update().filter(pk=batch.pk, step=Step.CLEAN_UP).exists():
+        mine = Batch.objects.filter(pk=batch.pk)
+        if not mine.select_for_update().filter(step=Step.CLEAN_UP).exists():
             return wait(TURNED, clock.now())
+        if steps := _tried_again(batch):
+            mine.update(step=min(steps, key=position), due_at=None, attempts=0)
+            return wait(TURNED, clock.now())
+        if patient and (count := _unfinished(batch)):  # somebody may have changed something meanwhile
+            return _look_again(FOLLOWING.format(count=count))
+        if not_yet is not None:
+            note(
+                batch, Step.CLEAN_UP, Found("last_look", Severity.WARNING, GIVEN_UP.format(why=not_yet.reason), REMEDY)
+            )
         _wipe(batch)
         _make_checklist(batch)
-        mine = Item.objects.filter(batch=batch)
+        items = Item.objects.filter(batch=batch)
         Calendar.objects.filter(handover=batch.handover).update(handover=None)
-        both = Q(items__in=mine) | Q(items_as_target__in=mine)
+        both = Q(items__in=items) | Q(items_as_target__in=items)
         Connection.objects.filter(both).exclude(status="deleted").update(closing=False)
-        mine.update(open=False)
+        items.update(open=False)
         if not batch.goes_back:
             _go_on_in_the_target(batch)
         _let_go(batch)
         outbox.settle_held(batch.target_id)
-        Batch.objects.filter(pk=batch.pk).update(calls_after=inventory.calls(batch))
+        mine.update(calls_after=inventory.calls(batch))
     others = Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
     for workspace in (batch.source, batch.target):
         if not others.filter(source=workspace).exists() and not others.filter(target=workspace).exists():
@@ -87,30 +100,50 @@ def run(batch: Batch) -> Outcome:
 
 
 def _last_look(batch: Batch) -> Outcome | None:
-    """Return what to wait for; None when the batch's meetings are as they were read just now."""
-    fresh = clock.now() - FRESH
-    for workspace in (batch.source, batch.target):
-        read = workspace.swept_at is not None and workspace.swept_at >= fresh and batch.attempts > 0
-        if workspace.watched and not read:
-            try:
-                through = sync.sweep_changes(workspace)
-            except errors.ProviderError:
-                through = False
-            if not through:
-                again = max(sync.go_on_at(workspace), clock.now() + LAST_LOOK_AGAIN)
-                return Outcome(How.WAIT, READING.format(workspace=workspace), again, passing=True)
+    """Return what to wait for; None when the batch's meetings are as a reading shows them that was begun just now.
+
+    A workspace that cannot be read does not keep the other from being read.
+    """
+    unread = [workspace for workspace in (batch.source, batch.target) if not _read(workspace)]
     if count := _unfinished(batch):
-        return Outcome(How.WAIT, FOLLOWING.format(count=count), clock.now() + LAST_LOOK_AGAIN, passing=True)
+        return _look_again(FOLLOWING.format(count=count))
+    if unread:
+        lists = Sweep.objects.filter(workspace__in=unread).exclude(kind=Sweep.Kind.BOTS)
+        return _look_again(READING.format(workspace=unread[0]), sync.go_on_at(lists))
     return None
 
 
+def _look_again(reason: str, at: datetime | None = None) -> Outcome:
+    soon = clock.now() + LAST_LOOK_AGAIN
+    return Outcome(How.WAIT, reason, max(at or soon, soon), passing=True)
+
+
+def _read(workspace: Workspace) -> bool:
+    """Read what changed, if anybody reads this workspace; return whether that is known now."""
+    begun = clock.now()
+    if not workspace.watched:
+        return True
+    try:
+        through = sync.sweep_changes(workspace, turn=True)
+    except errors.ProviderError:
+        return False
+    workspace.refresh_from_db(fields=["swept_at"])  # an older sweep may have been open
+    return through and workspace.swept_at is not None and workspace.swept_at >= begun
+
+
 def _unfinished(batch: Batch) -> int:
-    """Count the coming meetings of which something is under way that nobody would go on with."""
+    """Count the meetings to come of which something is under way that nobody would go on with."""
     now = clock.now()
     unsure = Intent.objects.filter(assignment=OuterRef("pk"), state__in=Intent.OPEN)
-    soon = Q(verdict__in=[Verdict.MISSED, Verdict.DOUBLED, Verdict.STALE], due_at__lte=now + SOON)
-    mine = coverage.assignments_of(batch).filter(over=False, start__gt=now, owner__always_on=False)
-    return mine.filter(Q(due_at__lte=now) | ~free() | soon | Exists(unsure)).count()
+    unwell = Q(verdict__in=[Verdict.MISSED, Verdict.DOUBLED])
+    mine = coverage.assignments_of(batch).filter(over=False, end__gt=now, owner__always_on=False)
+    return mine.filter(Q(due_at__lte=now) | ~free() | unwell | Exists(unsure)).count()
+
+
+def _tried_again(batch: Batch) -> set[str]:
+    """Return the steps of calendars that somebody lets be tried again at this moment."""
+    again = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION, status__in=ItemStatus.active())
+    return set(again.values_list("step", flat=True))
 
 
 def _coming_back(batch: Batch) -> int:
@@ -143,7 +176,8 @@ def _let_go(batch: Batch) -> None:
     """
     still_ordered = Assignment.objects.filter(occurrences__calendar__handover__isnull=False)
     mine = coverage.assignments_of(batch).filter(over=False, owner__always_on=False)
-    mine.exclude(pk__in=still_ordered.values("pk")).update(due_at=None)
+    rows = locked(mine.exclude(pk__in=still_ordered.values("pk")))
+    Assignment.objects.filter(pk__in=rows).update(due_at=None)
 
 
 def _wipe(batch: Batch) -> None:
@@ -152,9 +186,9 @@ def _wipe(batch: Batch) -> None:
         batches_out__in=Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
     ).update(holds_credentials=False)
     items = Item.objects.filter(batch=batch)
-    on_their_way = Item.objects.filter(open=True).exclude(batch=batch)  # as the source of a newer batch
     mine = Connection.objects.filter(Q(items__in=items) | Q(items_as_target__in=items))
-    mine.exclude(items__in=on_their_way).update(refresh_token="", oauth_client_secret="")
+    leaving = Batch.objects.filter(closed_at=None).exclude(pk=batch.pk).values("source")
+    mine.exclude(workspace__in=leaving).update(refresh_token="", oauth_client_secret="")
     if not Batch.objects.filter(closed_at=None, source=batch.source).exclude(pk=batch.pk).exists():
         Connection.objects.filter(workspace=batch.source).update(refresh_token="", oauth_client_secret="")
 

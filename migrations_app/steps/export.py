@@ -57,7 +57,7 @@ def run(batch: Batch) -> Outcome:
         if sweeps and not sync.run_sweeps(sweeps):
             largest = max(sweeps, key=lambda sweep: sweep.rows)
             said = READING.format(kind=largest.get_kind_display(), workspace=largest.workspace, rows=largest.rows)
-            return wait(said, sync.go_on_at(batch.source, batch.target))
+            return wait(said, sync.go_on_at(Sweep.objects.filter(pk__in=[sweep.pk for sweep in sweeps])))
     if not batch.source.key_template:
         assignments.learn_keys(batch.source)
     _make_rewrites(batch)

@@ -82,11 +82,12 @@ def run(batch: Batch) -> Outcome:
     Workspace.objects.filter(pk=batch.source_id).update(holds_credentials=True)
     for workspace in (batch.source, batch.target):
         RateBudget.objects.fill(workspace)
-        newest = Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.CALENDARS, begun_at__gte=_begun(batch))
+        lists = Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.CALENDARS)
+        newest = lists.filter(begun_at__gte=_begun(batch))
         if not newest.exclude(finished_at=None).exists() and not sync.run_sweep(
             sync.open_sweep(workspace, Sweep.Kind.CALENDARS)
         ):
-            return wait(READING.format(workspace=workspace), sync.go_on_at(workspace))
+            return wait(READING.format(workspace=workspace), sync.go_on_at(lists))
     _read_next_day(batch)
     return _unless_blocked(renew(batch, Step.PREFLIGHT, _checks(batch)))
 

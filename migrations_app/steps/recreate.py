@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import takewhile
 
 from django.db import transaction
@@ -32,7 +32,8 @@ TWICE = (
 GONE = "Somebody deleted it in the source before it could be moved."
 DELETED = "Somebody deleted it in the target. Its meetings are with the source again. Press retry to make it once more."
 DELETED_AGAIN = "Somebody deleted it in the source on the way back. Press retry to make it once more."
-LOOK_EVERY = timedelta(seconds=20)
+NOT_TAKEN = "not taken"
+PASSED_OVER = (errors.Throttled, errors.BudgetBusy, errors.Unreachable, errors.Conflict)  # nothing is kept of these
 NOT_THERE = "not there: it did not happen"
 LOST = "The answer to its creation was lost; looking in {where} before trying again."
 
@@ -44,7 +45,7 @@ def run(item: Item) -> Outcome:
         raise ValueError("an item of a calendar needs its connection")
     if item.target_connection is not None and item.target_connection.status != "deleted":
         return DONE
-    sync.read_again(connection, after=LOOK_EVERY)  # its user may have connected it just now
+    sync.read_again(connection)  # its user may have connected it just now
     if connection.status == "deleted":
         return failed(GONE, ErrorKind.PERMANENT)
     reason, remedy = inventory.why_not_movable(connection)
@@ -162,9 +163,11 @@ def _create(item: Item, connection: Connection) -> Outcome:
         )
     except errors.ProviderError as error:
         if error.may_have_happened:
-            Intent.objects.filter(pk=intent.pk).update(outcome=error.sentence[:300])
+            Intent.objects.filter(pk=intent.pk, state__in=Intent.OPEN).update(outcome=error.sentence[:300])
             return wait(LOST.format(where=where), clock.now() + where.late_commit)
-        Intent.objects.filter(pk=intent.pk).settle(happened=False, outcome=error.sentence)
+        passed_over = isinstance(error, PASSED_OVER)
+        words = f"{NOT_TAKEN}: {error.sentence}" if passed_over else error.sentence
+        Intent.objects.filter(pk=intent.pk).settle(happened=False, outcome=words)
         raise
     with transaction.atomic():
         Intent.objects.filter(pk=intent.pk).update(
@@ -184,7 +187,8 @@ def _first_try(intent: Intent) -> int:
     earlier = Intent.objects.filter(
         workspace=intent.workspace, connection=intent.connection, purpose=intent.purpose, pk__lt=intent.pk
     )
-    lost = list(takewhile(lambda one: one[1] == NOT_THERE, earlier.order_by("-pk").values_list("pk", "outcome")))
+    sent = earlier.exclude(outcome__startswith=NOT_TAKEN).order_by("-pk").values_list("pk", "outcome")
+    lost = list(takewhile(lambda one: one[1] == NOT_THERE, sent))
     return lost[0][0] if len(lost) % 2 else intent.pk
 
 

@@ -43,7 +43,7 @@ def run(item: Item) -> Outcome:
     leaving, staying, where = item.leaving, item.staying, item.batch.destination
     if leaving is None or staying is None:
         raise ValueError("an item to verify has a connection on both sides")
-    sync.read_again(staying, after=LOOK_EVERY)  # its user may have connected it just now
+    sync.read_again(staying)  # its user may have connected it just now
     if (lost := recreate.lost(item)) is not None:
         return lost
     if (not_yet := _connected(item, staying)) is not None:

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 
 from calendars import sync
 from calendars.models import Assignment, Calendar, Customer, Event, Occurrence, RecordingChoice, Workspace
+from calendars.providers.recall_endpoints import ADD_BOT
 from recallops.sandbox.records import SCHEDULED
 from tests.standing import ADA, BEN, CAT, OUTSIDER, Stand
 
@@ -139,17 +140,30 @@ def test_a_calendar_that_falls_off_is_noticed_and_its_shared_meeting_keeps_its_b
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_a_calendar_that_fell_off_and_is_connected_again_has_its_bots_again_at_once(shown: bool) -> None:
+@pytest.mark.parametrize("minutes", [20, 2])  # two are too short for anybody to have seen it
+def test_a_calendar_that_fell_off_and_is_connected_again_has_its_bots_again_at_once(minutes: int, shown: bool) -> None:
     stand = office(switches={"bot_change_touches_event": shown})
     alone = stand.want(stand.meet("alone", 30, ADA, bot=False), ADA)
     stand.know("all")
     calendar = stand.calendar(ADA)
     stand.there.disconnect(calendar.id)
-    stand.run_for(20 * MINUTE)
+    stand.run_for(minutes * MINUTE)
     assert stand.bots_at(alone.start) == 0
     stand.there.change_calendar(calendar.id, {})
     stand.run_for(20 * MINUTE)
     assert stand.bots_at(alone.start) == 1
+
+
+def test_a_first_trouble_after_hours_of_rest_is_tried_again_in_seconds() -> None:
+    stand = office()
+    stand.know("all")
+    stand.hear()
+    stand.run_for(10 * HOUR)
+    stand.world.faults.add("status", status=409, endpoint=ADD_BOT, times=1)
+    start = stand.time.now() + 5 * MINUTE
+    stand.meet("now", (start - stand.start) / HOUR, ADA, bot=False)
+    stand.run_for(MINUTE)
+    assert stand.bots_at(start) == 1
 
 
 def test_a_region_that_is_down_is_asked_ever_less_often_for_a_meeting_that_is_over() -> None:

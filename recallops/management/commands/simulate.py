@@ -46,7 +46,13 @@ class Command(BaseCommand):
             from tests.simulation import many
         except ImportError as error:
             raise CommandError(NOT_HERE.format(error=error)) from error
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # its databases are dropped first
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        try:
+            self._play(many, options)
+        finally:  # also when it is told to stop: its databases are dropped first
+            signal.signal(signal.SIGTERM, before)
+
+    def _play(self, many: Any, options: dict[str, Any]) -> None:
         lines = []
         self.stdout.write(HEAD)
         seeds = options["seeds"]
