@@ -15,7 +15,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError, connection
-from django.db.models import F, Min, Q
+from django.db.models import F, Min, Q, Value
+from django.db.models.functions import Coalesce
 
 from calendars.leases import Lease
 from calendars.providers import errors
@@ -201,10 +202,13 @@ def turn_round(batch: Batch) -> int:
 
 
 def next_due(batch: Batch) -> datetime | None:
-    """Return the earliest domain time at which an item of a batch wants to be looked at; None: never by itself."""
+    """Return the earliest domain time at which an item of a batch wants to be looked at, which may be over.
+
+    None when all of them have ended, or wait for a person or for the next press.
+    """
     steps = [step for step in batch.steps if allows(batch.goal, step)]
     waiting = Item.objects.filter(
         batch=batch, kind=Item.Kind.CONNECTION, status__in=ItemStatus.active(), step__in=steps
     )
-    found: datetime | None = waiting.aggregate(at=Min("due_at"))["at"]
+    found: datetime | None = waiting.aggregate(at=Min(Coalesce("due_at", Value(clock.now()))))["at"]
     return found

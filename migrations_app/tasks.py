@@ -55,17 +55,16 @@ def resting() -> QuerySet[Batch]:
 
 def _due(now: datetime) -> list[Batch]:
     due = moving().filter(Q(due_at=None) | Q(due_at__lte=now))
-    goes_on = [batch for batch in due if batch.step in OF_THE_BATCH or _items_due(batch, now)]
+    goes_on = [batch for batch in due if batch.step in OF_THE_BATCH or _items_due_at(batch, now) <= now]
     return goes_on + [batch for batch in resting() if (batch.groups_due_at or now) <= now]
 
 
-def _items_due(batch: Batch, now: datetime) -> bool:
-    if engine.due_items(batch).exists() or _look_at(batch) <= now:
-        return True
-    if batch.step in hand_over.HANDING and hand_over.finished(batch).exists():
-        return True
+def _items_due_at(batch: Batch, now: datetime) -> datetime:
+    """Return when a batch whose items walk by themselves is to be looked at."""
     due = engine.next_due(batch)
-    return due is None or due <= now
+    if due is None or due <= now or (batch.step in hand_over.HANDING and hand_over.finished(batch).exists()):
+        return now
+    return min(due, max(_look_at(batch), now))
 
 
 def drive(slug: str, slot: int) -> None:
@@ -127,12 +126,7 @@ def next_due() -> datetime | None:
     if not external:
         return None
     for batch in moving():
-        if batch.step in OF_THE_BATCH:
-            moments.append(batch.due_at or now)
-        elif _items_due(batch, now):
-            moments.append(now)
-        else:
-            moments.append(min(engine.next_due(batch) or now, max(_look_at(batch), now)))
+        moments.append((batch.due_at or now) if batch.step in OF_THE_BATCH else _items_due_at(batch, now))
     if True in external:
         moments += [max(batch.groups_due_at or now, now) for batch in resting()]
     return min(moments, default=None)

@@ -63,7 +63,7 @@ NECESSARY = {
         f"eu {GET_CALENDAR}": 2,  # the canary: looked at, and again when its old token is over
         f"eu {ACCESS_TOKEN}": 3,  # before the delete, and at both looks
     },
-    Step.CLEAN_UP: {},
+    Step.CLEAN_UP: {f"us {LIST_EVENTS}": 1, f"eu {LIST_EVENTS}": 1},  # what changed since the last turn
 }
 
 ID = re.compile(r"/[0-9a-f]{8}-[0-9a-f-]{27}/")
