@@ -201,8 +201,8 @@ def turn_round(batch: Batch) -> int:
     )
 
 
-def next_due(batch: Batch) -> datetime | None:
-    """Return the earliest domain time at which an item of a batch wants to be looked at, which may be over.
+def next_due(batch: Batch, now: datetime) -> datetime | None:
+    """Return the earliest domain time at which an item of a batch wants to be looked at: `now`, or before, for some.
 
     None when all of them have ended, or wait for a person or for the next press.
     """
@@ -210,5 +210,5 @@ def next_due(batch: Batch) -> datetime | None:
     waiting = Item.objects.filter(
         batch=batch, kind=Item.Kind.CONNECTION, status__in=ItemStatus.active(), step__in=steps
     )
-    found: datetime | None = waiting.aggregate(at=Min(Coalesce("due_at", Value(clock.now()))))["at"]
+    found: datetime | None = waiting.aggregate(at=Min(Coalesce("due_at", Value(now))))["at"]
     return found

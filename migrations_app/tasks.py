@@ -61,7 +61,7 @@ def _due(now: datetime) -> list[Batch]:
 
 def _items_due_at(batch: Batch, now: datetime) -> datetime:
     """Return when a batch whose items walk by themselves is to be looked at."""
-    due = engine.next_due(batch)
+    due = engine.next_due(batch, now)
     if due is None or due <= now or (batch.step in hand_over.HANDING and hand_over.finished(batch).exists()):
         return now
     return min(due, max(_look_at(batch), now))

@@ -25,6 +25,7 @@ pytestmark = [
 
 BATCH = "us-to-eu"
 CALENDARS = 4
+DELETE = "section[aria-labelledby=confirm]"
 
 
 def test_a_batch_is_made_and_clicked_through_to_its_end(chromium: Browser, stage: Stage) -> None:
@@ -126,7 +127,7 @@ def choose_cut_line(page: Page) -> None:
 
 def try_to_delete_without_the_name(page: Page) -> None:
     """The browser does not send it without a name, and the product takes neither none nor a wrong one."""
-    zone, name = page.locator(".ro-danger-zone"), page.locator("#confirm-name")
+    zone, name = page.locator(DELETE), page.locator("#confirm-name")
     button = zone.get_by_role("button", name="Delete old")
     button.click()
     assert name.evaluate("field => field.matches(':focus:invalid')")
@@ -142,9 +143,9 @@ def try_to_delete_without_the_name(page: Page) -> None:
 def confirm_delete(page: Page) -> None:
     """Type the name."""
     page.locator("#confirm-name").fill(BATCH)
-    page.locator(".ro-danger-zone").get_by_role("button", name="Delete old").click()
+    page.locator(DELETE).get_by_role("button", name="Delete old").click()
     said(page, "body", "“Delete old” is allowed now.")
-    said(page, ".ro-danger-zone", f"Confirmed by {STAFF}")
+    said(page, DELETE, f"Confirmed by {STAFF}")
 
 
 def read_everything(page: Page) -> None:

@@ -38,6 +38,16 @@ def test_calendars_of_which_nothing_hangs_any_more_are_rung_for_before_the_time_
     assert move.time.at < later
 
 
+def test_calendars_that_are_ready_are_rung_for_as_soon_as_their_step_is_allowed() -> None:
+    move = quick()
+    move.allow(Step.EXPORT)
+    move.run()
+    OrmQ.objects.all().delete()
+    Driver.objects.all().delete()
+    Batch.objects.filter(pk=move.batch.pk).update(goal=Step.RECREATE)  # as the button does, but for its bell
+    assert tasks.pump() == 1
+
+
 @pytest.mark.parametrize(("step", "kind"), [(Step.PREFLIGHT, Sweep.Kind.CALENDARS), (Step.EXPORT, Sweep.Kind.EVENTS)])
 def test_a_batch_whose_lists_another_reads_looks_again_a_little_later(step: Step, kind: Sweep.Kind) -> None:
     move = quick()
