@@ -12,7 +12,7 @@ import pytest
 from django.db import connections
 
 from calendars import tasks as calendar_tasks
-from calendars.models import ApiKey, AuditEntry
+from calendars.models import ApiKey, AuditEntry, Intent
 from calendars.providers import connect
 from calendars.providers.recall_endpoints import (
     ADD_BOT,
@@ -270,6 +270,19 @@ def test_a_create_that_is_carried_out_long_after_it_was_given_up_makes_no_second
     assert sorted(addresses) == sorted(OFFICE)
     finish(move)
     move.assert_proven()
+
+
+def test_a_create_that_was_not_taken_in_between_keeps_the_first_ones_key() -> None:
+    move = quick()
+    move.world.faults.add("drop", when="late", seconds=900, endpoint=CREATE_CALENDAR)
+    move.world.faults.add("status", status=429, retry_after=20, endpoint=CREATE_CALENDAR, nth=3)
+    move.allow(Step.VERIFY)
+    move.run()
+    move.run_for(timedelta(minutes=20))
+    addresses = [one.account[1] for one in move.here.calendars.values() if one.account]
+    assert sorted(addresses) == sorted(OFFICE)
+    assert Intent.objects.filter(outcome__startswith="not taken").exists()
+    finish(move)
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
