@@ -27,6 +27,7 @@ from calendars.models import (
     Relayed,
     Sweep,
     Verdict,
+    Workspace,
 )
 from calendars.providers import errors
 from calendars.relay import outbox
@@ -255,10 +256,11 @@ def read_again(batch: Batch) -> None:
 def meetings_of(calendars: Iterable[int]) -> list[Common]:
     """Return the coming meetings of some calendars that are no exceptions, with all calendars that take part.
 
-    Those that ended just now are among them.
+    Those that ended just now are among them. They end as late as the provider's clock, and ours, may see it.
     """
     now = clock.now()
-    coming = Q(over=False, end__gt=now) | Q(end__gt=now - AFTER, end__lte=now)
+    behind = Workspace.objects.aggregate(most=Max("clock_offset"))["most"] or timedelta()
+    coming = Q(over=False, end__gt=now) | Q(end__gt=now - AFTER - behind, end__lte=now)
     theirs = Assignment.objects.filter(coming, occurrences__calendar__in=list(calendars), exception="")
     parts: dict[int, set[int]] = defaultdict(set)
     for meeting, calendar in Occurrence.objects.filter(assignment__in=theirs.values("pk"), wanted=True).values_list(
@@ -266,7 +268,7 @@ def meetings_of(calendars: Iterable[int]) -> list[Common]:
     ):
         parts[meeting or 0].add(calendar)
     rows = Assignment.objects.filter(pk__in=theirs.values("pk")).values_list("pk", "start", "end").order_by("start")
-    return [Common(pk, start, end, frozenset(parts[pk])) for pk, start, end in rows if parts[pk]]
+    return [Common(pk, start, end + behind, frozenset(parts[pk])) for pk, start, end in rows if parts[pk]]
 
 
 def waiting_for(workspace: int, connections: Iterable[Connection]) -> QuerySet[Relayed]:

@@ -84,7 +84,7 @@ def make_batch(page: Page) -> None:
 
 def shorten_waits(page: Page) -> None:
     """Choose waits that suit a small batch."""
-    page.get_by_label("Soak").fill("2:00:00")
+    page.get_by_label("Soak").fill("0:30:00")
     page.get_by_label("Canary wait").fill("0:10:00")
     page.get_by_role("button", name="Save", exact=True).click()
     said(page, "body", "Changed: soak, canary wait.")

@@ -84,27 +84,6 @@ def test_a_batch_that_was_never_started_is_closed_by_going_back() -> None:
     move.assert_proven(wanted=6)
 
 
-@pytest.mark.parametrize("call", range(1, 64, 9))
-def test_it_may_be_sent_back_at_any_call(call: int) -> None:
-    """Staff press while a worker is in the middle of its work; what it sends goes through all the same."""
-    move = quick()
-    move.allow(Step.CLEAN_UP)
-    pressed = False
-
-    def press(number: int, request: object) -> None:
-        nonlocal pressed
-        if number == call and not pressed:
-            pressed = True
-            go_back(move)
-
-    move.door.before = press
-    move.run()
-    move.door.before = None
-    move.run()
-    assert pressed
-    assert_back(move)
-
-
 # -- reverse
 
 

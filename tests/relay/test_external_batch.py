@@ -18,6 +18,7 @@ from calendars.models import (
     RelayAttempt,
     Relayed,
     Sweep,
+    Workspace,
 )
 from migrations_app import cut_watch, cuts
 from migrations_app.itineraries import Step
@@ -80,10 +81,10 @@ def out_of_order(stand: Relaying, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["down", "slow", "500", "late"])
 def test_an_application_that_is_ill_for_two_hours_loses_nothing(kind: str) -> None:
-    stand = office(8, teams=3, days=2)
+    stand = office(6, teams=2, days=1)
     stand.begin()
     stand.run_for(timedelta(hours=1))
-    edit_meanwhile(stand, edits=16, span=timedelta(hours=30))
+    edit_meanwhile(stand, edits=10, span=timedelta(hours=16))
     out_of_order(stand, kind)
     move(stand)
     assert_gone_over(stand)
@@ -92,12 +93,12 @@ def test_an_application_that_is_ill_for_two_hours_loses_nothing(kind: str) -> No
     failed = set(tries.values_list("relayed__delivery__delivery_id", flat=True))
     assert again <= failed, "a webhook that was answered 2xx came twice"
     assert bool(again) == (kind == "late")
-    stand.run_for(timedelta(days=2))
+    stand.run_for(timedelta(days=1))
     stand.assert_proven()
 
 
 def test_an_application_that_takes_the_target_for_the_source_falls_back_and_goes_over_once_it_is_mended() -> None:
-    stand = office(6, teams=2, days=2)
+    stand = office(6, teams=2, days=1)
     stand.begin()
     stand.run_for(timedelta(hours=1))
     stand.sample.home = SOURCE
@@ -113,36 +114,36 @@ def test_an_application_that_takes_the_target_for_the_source_falls_back_and_goes
     stand.run()
     assert_gone_over(stand)
     assert batch.share_groups.filter(state="fell_back").exists()
-    stand.run_for(timedelta(days=2))
+    stand.run_for(timedelta(days=1))
     stand.assert_proven()
 
 
 def test_an_application_that_forgets_some_falls_back_and_what_went_over_comes_back() -> None:
-    stand = office(6, teams=2, days=2)
+    stand = office(6, teams=2, days=1)
     stand.begin()
     stand.run_for(timedelta(hours=1))
     stand.sample.forgets = 3
     move(stand)
     assert "failed" in statuses(), stand.where()
     assert ShareGroup.objects.filter(state="fell_back").exists()
-    stand.run_for(timedelta(days=2))
+    stand.run_for(timedelta(days=1))
     stand.assert_proven()
 
 
 def test_an_application_that_schedules_twice_in_the_target_falls_back() -> None:
-    stand = office(4, teams=1, days=3, switches={"new_key": "adds"})
+    stand = office(4, teams=1, days=1, switches={"new_key": "adds"})
     stand.begin()
     stand.run_for(timedelta(hours=1))
     stand.sample.twice = True
     move(stand)
     assert statuses() == {"failed"}, stand.where()
     assert "twice" in ShareGroup.objects.get(state="fell_back").reason
-    stand.run_for(timedelta(days=3))
+    stand.run_for(timedelta(days=1))
     stand.assert_proven()
 
 
 def test_an_application_that_goes_on_writing_to_the_source_falls_back() -> None:
-    stand = office(4, teams=1, days=3, soak=timedelta(hours=12))
+    stand = office(4, teams=1, days=1, soak=timedelta(hours=6))
     stand.begin()
     stand.run_for(timedelta(hours=1))
     stand.batch = stand.new_batch("move")
@@ -153,7 +154,7 @@ def test_an_application_that_goes_on_writing_to_the_source_falls_back() -> None:
     stand.allow(Step.DELETE_OLD, stand.batch)
     stand.run(until=lambda: ShareGroup.objects.filter(state="fell_back").exists(), longest=timedelta(hours=8))
     assert "goes on writing" in ShareGroup.objects.get(state="fell_back").reason
-    stand.run_for(timedelta(days=3))
+    stand.run_for(timedelta(days=1))
     stand.assert_proven()
 
 
@@ -184,11 +185,24 @@ def test_a_group_waits_for_a_quiet_moment_or_until_staff_accept_what_is_in_the_w
     assert stand.proof().missed == []
 
 
+def test_a_meeting_is_in_the_way_until_it_is_over_by_the_providers_clock_however_far_that_is_behind() -> None:
+    stand = office(2, teams=1, days=1)
+    stand.begin()
+    stand.run_for(timedelta(minutes=30))
+    move(stand, Step.VERIFY)
+    calendars = Calendar.objects.values_list("pk", flat=True)
+    first = cut_watch.meetings_of(calendars)[0]
+    Workspace.objects.update(clock_offset=timedelta(minutes=5))
+    stand.time.at = first.end + timedelta(minutes=4)
+    found = in_the_way(cut_watch.meetings_of(calendars), at=stand.time.at, before=timedelta(0))
+    assert first.meeting in {one.meeting for one in found}
+
+
 def test_calendars_outside_the_batch_are_left_to_the_application_altogether() -> None:
-    stand = office(4, teams=4, days=2)
+    stand = office(4, teams=4, days=1)
     stand.begin()
     stand.run_for(timedelta(hours=1))
-    edit_meanwhile(stand, edits=20, span=timedelta(hours=30))
+    edit_meanwhile(stand, edits=12, span=timedelta(hours=16))
     outside = stand.people[-1]
     mine = Customer.objects.create(slug="inside", name="Inside")
     others = Customer.objects.create(slug="outside", name="Outside")
@@ -201,12 +215,12 @@ def test_calendars_outside_the_batch_are_left_to_the_application_altogether() ->
     stand.run()
     assert_gone_over(stand)
     assert not Intent.objects.filter(event__connection__calendar__email=outside).exists()
-    stand.run_for(timedelta(days=2))
+    stand.run_for(timedelta(days=1))
     stand.assert_proven()
 
 
 def test_a_meeting_that_moves_just_after_the_cut_is_not_forgotten_by_an_application_that_is_slow() -> None:
-    stand = office(4, teams=2, days=2)
+    stand = office(4, teams=2, days=1)
     stand.begin()
     stand.run_for(timedelta(hours=1))
     out_of_order(stand, "down")
@@ -225,12 +239,12 @@ def test_a_meeting_that_moves_just_after_the_cut_is_not_forgotten_by_an_applicat
     stand.run()
     assert moved
     assert_gone_over(stand)
-    stand.run_for(timedelta(days=3))
+    stand.run_for(timedelta(days=1))
     stand.assert_proven()
 
 
 def test_a_target_calendar_that_somebody_deletes_after_the_cut_is_scheduled_in_the_source_again() -> None:
-    stand = office(4, teams=2, days=3, soak=timedelta(hours=12))
+    stand = office(4, teams=2, days=1, soak=timedelta(hours=6))
     stand.begin()
     stand.run_for(timedelta(hours=1))
     stand.batch = stand.new_batch("move")
@@ -240,12 +254,12 @@ def test_a_target_calendar_that_somebody_deletes_after_the_cut_is_scheduled_in_t
     stand.here.delete_calendar(stand.calendar(lost, region=TARGET).id)
     stand.run_for(timedelta(hours=2))
     assert Calendar.objects.get(email=lost).relayed_from == stand.source, stand.where()
-    stand.run_for(timedelta(days=3))
+    stand.run_for(timedelta(days=1))
     stand.assert_proven()
 
 
 def test_a_group_that_was_cut_is_watched_while_the_batch_rests() -> None:
-    stand = office(4, teams=1, days=3)
+    stand = office(4, teams=1, days=1)
     stand.begin()
     stand.run_for(timedelta(hours=1))
     move(stand, Step.HAND_OVER)
@@ -254,5 +268,5 @@ def test_a_group_that_was_cut_is_watched_while_the_batch_rests() -> None:
         stand.world.at(stand.time.now() + timedelta(hours=hours), stand.write_to_the_source)
     stand.run_for(timedelta(hours=8))
     assert "goes on writing" in ShareGroup.objects.get(state="fell_back").reason
-    stand.run_for(timedelta(days=3))
+    stand.run_for(timedelta(days=1))
     stand.assert_proven()
