@@ -10,9 +10,10 @@ Nothing is written at the provider. Running it again renews its findings.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
+
+from django.db.models import Count, Exists, OuterRef, Subquery
 
 from calendars import ingest, sync
 from calendars.models import (
@@ -70,6 +71,7 @@ TIME = "The calls take {sentence}."
 SOON = "{near} of {count} meetings of the next 24 hours start within freeze and margin ({minutes} minutes) of now."
 READING = "reading the calendars of {workspace}"
 LOOK_AHEAD = timedelta(hours=24)
+CHUNK = 500
 
 
 def run(batch: Batch) -> Outcome:
@@ -133,11 +135,10 @@ def _read_next_day(batch: Batch) -> None:
 
 def _checks(batch: Batch) -> Iterator[Found]:
     yield from _scheduler(batch)
-    connections = list(inventory.chosen(batch))
-    if not connections:
+    if not inventory.chosen(batch).exists():
         yield Found("nothing", Severity.BLOCKING, NOTHING)
-    yield from _target(batch, connections)
-    yield from _calendars(batch, connections)
+    yield from _target(batch)
+    yield from _calendars(batch)
     load = inventory.load(batch)
     said = planner.sentence(load, inventory.limits(batch), regions=inventory.regions(batch))
     yield Found("time", Severity.INFO, TIME.format(sentence=said))
@@ -193,41 +194,37 @@ def _door(workspace: Workspace, *, in_front: bool) -> Iterator[Found]:
         yield Found("not_in_front", Severity.BLOCKING, sentence, NOT_IN_FRONT_REMEDY, subject=workspace.slug)
 
 
-def _target(batch: Batch, connections: list[Connection]) -> Iterator[Found]:
-    there: dict[int, int] = defaultdict(int)
-    for calendar in Connection.objects.live().filter(workspace=batch.target).values_list("calendar", flat=True):
-        there[calendar] += 1
-    if not there:
+def _target(batch: Batch) -> Iterator[Found]:
+    there = Connection.objects.live().filter(workspace=batch.target)
+    if not there.exists():
         yield Found("target", Severity.INFO, EMPTY)
         return
-    equal = [one for one in connections if there.get(one.calendar_id)]
-    if equal:
-        yield Found("adopted", Severity.INFO, ADOPTED.format(count=len(equal)))
-    if others := sum(there.values()) - sum(there[one.calendar_id] for one in equal):
+    mine = inventory.chosen(batch)
+    same = there.filter(calendar=OuterRef("calendar")).order_by()
+    if equal := mine.filter(Exists(same)).count():
+        yield Found("adopted", Severity.INFO, ADOPTED.format(count=equal))
+    if others := there.filter(~Exists(mine.filter(calendar=OuterRef("calendar")))).count():
         yield Found("others", Severity.INFO, OTHERS.format(count=others))
-    for one in equal:
-        if there[one.calendar_id] > 1:
-            yield Found(
-                "twice",
-                Severity.WARNING,
-                TWICE.format(calendar=one.calendar, count=there[one.calendar_id]),
-                TWICE_REMEDY,
-                subject=one.remote_id,
-            )
+    many = mine.annotate(there=Subquery(same.values("calendar").annotate(count=Count("pk")).values("count")))
+    for one in many.filter(there__gt=1).defer(*Connection.SEALED).iterator(chunk_size=CHUNK):
+        yield Found(
+            "twice",
+            Severity.WARNING,
+            TWICE.format(calendar=one.calendar, count=one.there),
+            TWICE_REMEDY,
+            subject=one.remote_id,
+        )
 
 
-def _calendars(batch: Batch, connections: list[Connection]) -> Iterator[Found]:
-    elsewhere = dict(
-        Item.objects.filter(open=True, connection__in=connections)
-        .exclude(batch=batch)
-        .values_list("connection", "batch__slug")
-    )
-    for one in connections:
-        if one.pk in elsewhere:
+def _calendars(batch: Batch) -> Iterator[Found]:
+    others = Item.objects.filter(open=True, connection=OuterRef("pk")).exclude(batch=batch)
+    mine = inventory.chosen(batch).annotate(elsewhere=Subquery(others.values("batch__slug")[:1]))
+    for one in mine.defer(*Connection.SEALED).iterator(chunk_size=CHUNK):
+        if one.elsewhere:
             yield Found(
                 "elsewhere",
                 Severity.WARNING,
-                ELSEWHERE.format(calendar=one.calendar, batch=elsewhere[one.pk]),
+                ELSEWHERE.format(calendar=one.calendar, batch=one.elsewhere),
                 "It is left out of this one.",
                 subject=one.remote_id,
             )

@@ -18,8 +18,8 @@ from tests.bench import filling, machine, output
 
 SIZES = {"small": (1_000,), "medium": (1_000, 10_000), "full": (1_000, 10_000, 100_000)}
 PARTS = (
-    *("pump", "find work", "plan", "cut line", "make items", "nearest meetings", "checks", "learn keys"),
-    *("form assignments", "ledger", "report"),
+    *("pump", "find work", "plan", "cut line", "preflight checks", "make items", "nearest meetings"),
+    *("export checks", "learn keys", "form assignments", "ledger", "report"),
 )
 SLOW, MOST_FOR_SLOW = "form assignments", 10_000  # 500 events at a time, a minute for 10,000 calendars
 EVENTS = 2  # a calendar: far fewer than usual, so that the largest size takes minutes

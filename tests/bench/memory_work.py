@@ -22,7 +22,7 @@ from calendars import tasks as calendar_tasks  # noqa: E402
 from migrations_app import coverage, engine, inventory, planner, report  # noqa: E402
 from migrations_app import tasks as batch_tasks  # noqa: E402
 from migrations_app.models import Batch, CoverageReading  # noqa: E402
-from migrations_app.steps import export, hand_over  # noqa: E402
+from migrations_app.steps import export, hand_over, preflight  # noqa: E402
 from tests.bench.processes import resident_mib  # noqa: E402
 
 
@@ -35,7 +35,8 @@ def parts(batch: Batch) -> dict[str, Callable[[], Any]]:
         "cut line": lambda: hand_over.propose(batch),
         "make items": lambda: export._make_items(batch),
         "nearest meetings": lambda: export._note_nearest(batch),
-        "checks": lambda: list(export._checks(batch)),
+        "preflight checks": lambda: list(preflight._checks(batch)),
+        "export checks": lambda: list(export._checks(batch)),
         "learn keys": lambda: assignments.learn_keys(batch.source),
         "form assignments": lambda: assignments.form(batch.source),
         "ledger": lambda: coverage.read(batch, CoverageReading.Moment.AFTER),
