@@ -12,7 +12,18 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import (
+    Count,
+    DateTimeField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+)
 
 from calendars import assignments, sync
 from calendars.models import (
@@ -259,16 +270,18 @@ def meetings_of(calendars: Iterable[int]) -> list[Common]:
     Those that ended just now are among them. They end as late as the provider's clock, and ours, may see it.
     """
     now = clock.now()
-    behind = Workspace.objects.aggregate(most=Max("clock_offset"))["most"] or timedelta()
-    coming = Q(over=False, end__gt=now) | Q(end__gt=now - AFTER - behind, end__lte=now)
-    theirs = Assignment.objects.filter(coming, occurrences__calendar__in=list(calendars), exception="")
+    behind = Subquery(Workspace.objects.order_by("-clock_offset").values("clock_offset")[:1])
+    seen_to_end = ExpressionWrapper(F("end") + behind, output_field=DateTimeField())
+    coming = Q(over=False, end__gt=now) | Q(seen_to_end__gt=now - AFTER, end__lte=now)
+    meetings = Assignment.objects.annotate(seen_to_end=seen_to_end)
+    theirs = meetings.filter(coming, occurrences__calendar__in=list(calendars), exception="")
     parts: dict[int, set[int]] = defaultdict(set)
     for meeting, calendar in Occurrence.objects.filter(assignment__in=theirs.values("pk"), wanted=True).values_list(
         "assignment", "calendar"
     ):
         parts[meeting or 0].add(calendar)
-    rows = Assignment.objects.filter(pk__in=theirs.values("pk")).values_list("pk", "start", "end").order_by("start")
-    return [Common(pk, start, end + behind, frozenset(parts[pk])) for pk, start, end in rows if parts[pk]]
+    rows = meetings.filter(pk__in=theirs.values("pk")).values_list("pk", "start", "seen_to_end").order_by("start")
+    return [Common(pk, start, end, frozenset(parts[pk])) for pk, start, end in rows if parts[pk]]
 
 
 def waiting_for(workspace: int, connections: Iterable[Connection]) -> QuerySet[Relayed]:
