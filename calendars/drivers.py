@@ -52,19 +52,23 @@ def drive(
     linger: Callable[[], bool],
     pool: Executor | None = None,
 ) -> None:
-    """Work on a subject in a slot until the time is up, then ring again while `linger()` says there may be more.
+    """Work on a subject in a slot until the turn is over, then ring again while `linger()` says there may be more.
 
-    `find_work(room)` claims what is due, at most `room` pieces, and returns it as calls. A piece never raises.
+    `find_work(room)` claims what is due, at most `room` pieces, and returns it as calls. A piece never raises. A driver
+    that is busy has several turns: while the last pieces end, its other threads lie idle.
     """
     lease = Lease()
     held = take(Driver.objects.filter(subject=subject, slot=slot), limit=1, lease=lease, order_by=["pk"])
     if not held:
         return
-    end = time.monotonic() + settings.DRIVER_SECONDS
+    begun = time.monotonic()
+    end, busy_end = begun + settings.DRIVER_SECONDS, begun + longest(slot)
     running: set[Future[None]] = set()
     executor = pool or ThreadPoolExecutor(settings.DRIVER_THREADS, thread_name_prefix=subject)
     try:
-        while time.monotonic() < end:
+        while (now := time.monotonic()) < end or (running and now < busy_end):
+            if lease.left() < lease.seconds / 2 and not renew(Driver, held, lease):
+                break  # another works in this slot by now
             pieces = find_work(settings.DRIVER_THREADS - len(running))
             running |= {executor.submit(_piece, work) for work in pieces}
             if running:
@@ -84,6 +88,14 @@ def drive(
         if linger():
             Driver.objects.filter(pk__in=held).update(rung_at=MachineNow())
             async_task(task, subject, slot)
+
+
+def longest(slot: int) -> float:
+    """Return for how many seconds a driver that is never without work takes more of it.
+
+    Every other slot has a turn more: drivers that begin together do not end together.
+    """
+    return float(settings.DRIVER_SECONDS * (settings.DRIVER_TURNS + slot % 2))
 
 
 def _piece(work: Work) -> None:

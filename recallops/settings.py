@@ -181,8 +181,9 @@ LEASE_SECONDS = env.whole("LEASE_SECONDS", default=45, least=1)
 DRIVERS = env.whole("DRIVERS", default=2, least=1)
 DRIVER_THREADS = env.whole("DRIVER_THREADS", default=8, least=1)
 DRIVER_SECONDS = env.number("DRIVER_SECONDS", default=10.0, least=0.1)
+DRIVER_TURNS = 6  # of DRIVER_SECONDS, for a driver that is busy: calendars/drivers.py
 
-_backstop = max(240, int(LEASE_SECONDS + DRIVER_SECONDS) + 30)
+_backstop = max(240, int(2 * LEASE_SECONDS + (DRIVER_TURNS + 1) * DRIVER_SECONDS) + 60)
 Q_CLUSTER = {
     "name": "recallops",
     "orm": "default",
@@ -192,7 +193,7 @@ Q_CLUSTER = {
     "queue_limit": 2,
     "bulk": 1,
     "poll": env.number("QUEUE_POLL_SECONDS", default=0.5, least=0.01),
-    "timeout": _backstop,  # a driver ends by itself: its own time, the longest pass of reconcile (90 s), and one call
+    "timeout": _backstop,  # a driver ends by itself: its own time, the longest pass of reconcile (30 s), and one call
     "retry": 6 * _backstop,  # longer than all that may wait in memory: timeout * (queue_limit / workers + 2)
     "ack_failures": True,
     "max_attempts": 1,  # our rows own the retries
