@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db import OperationalError, transaction
-from django.db.models import Min, Q, QuerySet
+from django.db import OperationalError, connection, transaction
+from django.db.models import Q, QuerySet
 
 from calendars import assignments, drivers, sync
 from calendars.leases import Lease, alone, free, take
@@ -25,10 +26,21 @@ logger = logging.getLogger("recallops.webhooks")
 
 TASK = "calendars.tasks.drive"
 CHUNK = 40  # assignments at once: few enough that the writes follow the readings closely, enough to fill a page
+SMALLEST = 10  # of chunks; where little is due, more threads share it
 NEAR = timedelta(hours=1)  # meetings so near are taken up however many others wait to be written
 SWEEP_RETRY = timedelta(minutes=1)
 JUDGE_RETRY = timedelta(minutes=5)
 HEARD_AT_ONCE = 100  # deliveries
+
+# One statement, since it is asked again and again; LEAST passes over what is null.
+_NEXT_DUE = f"""
+SELECT LEAST(
+    (SELECT min(due_at) FROM {Assignment._meta.db_table} WHERE NOT over),
+    (SELECT min(sweep_due_at) FROM {Workspace._meta.db_table} WHERE watched),
+    (SELECT min(judge_at) FROM {Calendar._meta.db_table}),
+    (SELECT min(received_at) FROM {Delivery._meta.db_table} WHERE state = %s)
+)
+"""  # noqa: S608 (our own tables' names)
 
 
 def pump() -> int:
@@ -62,13 +74,20 @@ def find_work(family: str, room: int) -> list[Callable[[], None]]:
     due = _due_assignments(now).filter(family=family)
     if lanes.crowded():
         due = due.filter(start__lte=now + NEAR)
-    while len(work) < room:
+    chunk = _chunk(due, room - len(work))
+    while len(work) < room and chunk:
         lease = Lease()
-        ids = take(due, limit=CHUNK, lease=lease, order_by=["start", "pk"])
+        ids = take(due, limit=chunk, lease=lease, order_by=["start", "pk"])
         if not ids:
             break
         work.append(partial(reconcile, ids, lease=lease))
     return work
+
+
+def _chunk(due: QuerySet[Assignment], room: int) -> int:
+    """Return how many assignments a piece of work gets, so that all threads with nothing to do get some."""
+    waiting = due.order_by()[: CHUNK * room].count() if room > 0 else 0
+    return min(CHUNK, max(SMALLEST, math.ceil(waiting / room))) if waiting else 0
 
 
 def _sweep(workspace: Workspace) -> None:
@@ -125,12 +144,10 @@ def _active(family: str) -> bool:
 
 def next_due() -> datetime | None:
     """Return the domain time at which the next thing is due; None when nothing waits."""
-    meetings = Assignment.objects.filter(over=False).aggregate(at=Min("due_at"))["at"]
-    sweeps = Workspace.objects.filter(watched=True).aggregate(at=Min("sweep_due_at"))["at"]
-    judged = Calendar.objects.aggregate(at=Min("judge_at"))["at"]
-    heard = _waiting_deliveries().aggregate(at=Min("received_at"))["at"]
-    moments = [moment for moment in (meetings, sweeps, judged, heard) if moment is not None]
-    return min(moments, default=None)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT_DUE, [Delivery.State.RECEIVED])
+        found: datetime | None = cursor.fetchone()[0]
+    return found
 
 
 def leased() -> bool:

@@ -6,8 +6,9 @@ So only as many add as fill that budget; the others remove meanwhile what those 
 
 from __future__ import annotations
 
+import math
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,8 @@ from calendars.scheduling.values import Act, Action
 WRITES = (Act.ADD, Act.REMOVE)
 FEW = 10  # so many writes take no lane: they are over sooner than a lane is free
 PATIENCE = 5.0  # seconds of the wall after which somebody who waits looks after its lease
+GUESS = 0.25  # seconds that a write takes, until some were made
+LATEST = 0.1  # how much the latest write weighs in their mean
 
 Lane = tuple[int, Act]
 
@@ -27,6 +30,7 @@ class Lanes:
         self._changed = threading.Condition()
         self._taken: Counter[Lane] = Counter()
         self._waiting = 0
+        self._seconds: defaultdict[Lane, float] = defaultdict(lambda: GUESS)
 
     @contextmanager
     def taken(self, lane: Lane | None, *, width: int, while_waiting: Callable[[], None]) -> Iterator[bool]:
@@ -45,6 +49,19 @@ class Lanes:
     def crowded(self) -> bool:
         """Tell whether somebody waits: more work of this kind would only wait, too."""
         return self._waiting > 0
+
+    def took(self, lane: Lane, seconds: float) -> None:
+        """Note how long a write took, the wait for its slot of the budget included."""
+        with self._changed:
+            self._seconds[lane] += LATEST * (seconds - self._seconds[lane])
+
+    def width(self, lane: Lane, *, every: float) -> int:
+        """Return how many threads fill a lane: there is a slot for this process every so many seconds.
+
+        In a full lane a write takes as long as its threads have to wait for their slots, so it does not become wider.
+        """
+        with self._changed:
+            return max(1, math.ceil(0.9 * self._seconds[lane] / every))
 
     def _enter(self, lane: Lane, width: int, while_waiting: Callable[[], None]) -> bool:
         waited = False

@@ -12,7 +12,6 @@ An error is no proof of failure: a lost answer leaves its intent open, and only 
 
 from __future__ import annotations
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Collection
@@ -46,8 +45,7 @@ ROUNDS = 12  # READ, ADD, READ, FLIP, REMOVE, READ is the longest way of one han
 
 # The longest that a pass goes on writing. A driver outlasts its own time by no more than this and one call, and the
 # queue's time-out (settings) is longer than both.
-PASS_SECONDS = 90.0
-CALL_SECONDS = 0.25  # what a call takes, about: so many threads fill a budget
+PASS_SECONDS = 30.0
 
 lanes = Lanes()
 
@@ -205,7 +203,10 @@ class _Run:
                 self._conclude(one, SOON, clock.now())
                 continue
             try:
+                begun = time.monotonic()
                 done |= self._act(one, action)
+                if action.act in WRITES:
+                    lanes.took((action.workspace, action.act), (time.monotonic() - begun) / max(1, len(action.events)))
             except Trouble as trouble:
                 self._give_up(one, trouble)
         return done
@@ -332,7 +333,7 @@ def _width(lane: Lane | None) -> int:
     workspace, act = lane
     endpoint = ADD_BOT if act is Act.ADD else REMOVE_BOT
     budget = RateBudget.objects.filter(workspace=workspace, endpoint=endpoint).first()
-    return math.ceil(CALL_SECONDS / budget.emission / settings.DRIVERS) if budget else 1
+    return lanes.width(lane, every=budget.emission * settings.DRIVERS) if budget else 1
 
 
 def _has_bot(side: Side, row: Row, now: datetime, numbers: Numbers) -> bool:

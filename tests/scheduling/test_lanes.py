@@ -102,3 +102,20 @@ def test_few_writes_take_no_lane() -> None:
 
 def test_many_writes_take_the_lane_of_most_of_them() -> None:
     assert lane_of([write(Act.ADD, 1)] * FEW + [write(Act.REMOVE, 2)] * 30) == REMOVING
+
+
+def test_a_lane_is_as_wide_as_writes_are_slow() -> None:
+    roads = Lanes()
+    before = roads.width(ADDING, every=0.25)
+    for _ in range(100):
+        roads.took(ADDING, 1.0)
+    assert (before, roads.width(ADDING, every=0.25)) == (1, 4)
+    assert roads.width(REMOVING, every=0.25) == 1, "of another lane nothing is known yet"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_lane_that_is_full_does_not_become_wider(threads: int) -> None:
+    roads = Lanes()
+    for _ in range(100):
+        roads.took(ADDING, threads * 0.25)  # as long as each waits for its slot
+    assert roads.width(ADDING, every=0.25) == threads
