@@ -403,7 +403,7 @@ def wake(ids: Iterable[int]) -> None:
 
 
 def _wake(rows: QuerySet[Assignment]) -> None:
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         mine = locked(rows.filter(over=False))
         Assignment.objects.filter(pk__in=mine, over=False).update(version=F("version") + 1, due_at=clock.now())
 

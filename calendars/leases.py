@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import DateTimeField, Func, Model, Q, QuerySet, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 
 class MachineNow(Func):
@@ -83,7 +83,7 @@ def locked(rows: QuerySet[Any]) -> list[int]:
 @contextmanager
 def alone(what: str) -> Iterator[None]:
     """Be the only one in the database who is at something of this name, in a transaction; others wait."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [what])
         yield
@@ -105,10 +105,10 @@ def renew(model: type[Model], ids: Iterable[int], lease: Lease) -> bool:
     return True
 
 
-def give_back(model: type[Model], ids: Iterable[int], lease: Lease) -> None:
+def give_back(model: type[Model], ids: Collection[int], lease: Lease) -> None:
     """Release rows that are still ours; those that somebody took over meanwhile are left alone."""
+    mine = model._default_manager.filter(pk__in=list(ids), lease_token=lease.token)
     with transaction.atomic():
-        mine = locked(model._default_manager.filter(pk__in=list(ids), lease_token=lease.token))
-        model._default_manager.filter(pk__in=mine, lease_token=lease.token).update(
-            lease_token=None, lease_until=Value(None, output_field=DateTimeField())
-        )
+        if len(ids) > 1:  # one row needs no order
+            locked(mine)
+        mine.update(lease_token=None, lease_until=Value(None, output_field=DateTimeField()))

@@ -60,12 +60,16 @@ def open_sweep(workspace: Workspace, kind: Sweep.Kind, *, since: datetime | None
     fields: dict[str, Any] = {"begun_at": clock.now(), "since": since}
     if kind == Sweep.Kind.BOTS:
         fields["since"] = clock.now()
+    sweeps = Sweep.objects.select_related("workspace__region")
+    open_ones = sweeps.filter(workspace=workspace, kind=kind, finished_at=None)
+    if found := open_ones.first():
+        return found
     try:
         with transaction.atomic():
-            sweep, _ = Sweep.objects.get_or_create(workspace=workspace, kind=kind, finished_at=None, defaults=fields)
-    except IntegrityError:
-        sweep = Sweep.objects.get(workspace=workspace, kind=kind, finished_at=None)
-    return sweep
+            begun = Sweep.objects.create(workspace=workspace, kind=kind, **fields)
+    except IntegrityError:  # another has just begun it
+        return open_ones.get()
+    return sweeps.get(pk=begun.pk)  # with the workspace as it is now: whoever asks may have changed what is to be kept
 
 
 def run_sweep(sweep: Sweep, *, seconds: float = 8.0) -> bool:
@@ -87,7 +91,7 @@ def run_sweeps(sweeps: Sequence[Sweep], *, seconds: float = 8.0) -> bool:
     try:
         going = [(sweep, client_for(sweep.workspace)) for sweep in sweeps if sweep.pk in held]
         for sweep, _ in going:
-            sweep.refresh_from_db()
+            sweep.refresh_from_db(fields=["next", "mark", "rows"])  # another may have read on
         while going and lease.seconds - lease.left() < seconds:
             going = [(sweep, client) for sweep, client in going if not _read_page(sweep, client, lease)]
         return not going and len(held) == len(sweeps)
@@ -106,14 +110,16 @@ def _read_page(sweep: Sweep, client: RecallClient, lease: Lease) -> bool:
     else:
         ingest.events(sweep.workspace, page.items, begun_at=page.begun_at)
     finished = page.next is None
+    sweep.next, sweep.rows = page.next or "", sweep.rows + len(page.items)
+    sweep.mark = sweep.mark or page.server_date or page.begun_at
+    sweep.finished_at = clock.now() if finished else None
     Sweep.objects.filter(pk=sweep.pk, lease_token=lease.token).update(
-        next=page.next or "",
+        next=sweep.next,
         pages=F("pages") + 1,
         rows=F("rows") + len(page.items),
-        mark=sweep.mark or page.server_date or page.begun_at,
-        finished_at=clock.now() if finished else None,
+        mark=sweep.mark,
+        finished_at=sweep.finished_at,
     )
-    sweep.refresh_from_db()
     if finished and sweep.kind == Sweep.Kind.CALENDARS:
         _look_for_gone(sweep, client)
     return finished
@@ -197,7 +203,6 @@ def _not_yet(workspace: Workspace) -> bool:
 
 def _finish(workspace: Workspace, sweep: Sweep) -> None:
     """Note the mark and the next turn. Webhooks that came in meanwhile bring it forward, before or after this."""
-    _tidy(workspace)
     if workspace.application_id:
         outbox.settle_held(workspace.pk)  # of calendars that became known while their webhooks came in
     fields: dict[str, Any] = {
@@ -208,7 +213,8 @@ def _finish(workspace: Workspace, sweep: Sweep) -> None:
     if sweep.kind == Sweep.Kind.CHANGES:
         fields["sweep_mark"] = sweep.mark
     Workspace.objects.filter(pk=workspace.pk).update(**fields)
-    Workspace.objects.filter(pk=workspace.pk, news_since=workspace.news_since).update(news_since=None)
+    if workspace.news_since is not None:
+        Workspace.objects.filter(pk=workspace.pk, news_since=workspace.news_since).update(news_since=None)
     if Connection.objects.filter(workspace=workspace, events_changed_at__gte=sweep.begun_at).exists():
         _hurry(workspace)
 
@@ -249,6 +255,7 @@ def _since(workspace: Workspace, kind: Sweep.Kind) -> datetime:
 def _read_calendars(workspace: Workspace) -> bool:
     """Read connections' states: those of which something was heard, and every so often all."""
     if _calendars_are_old(workspace):
+        _tidy(workspace)  # here, since it need not be done at every sweep
         return run_sweep(open_sweep(workspace, Sweep.Kind.CALENDARS))
     told = Q(read_begun_at=None) | Q(changed_at__gte=F("read_begun_at"))
     changed = list(
@@ -256,6 +263,8 @@ def _read_calendars(workspace: Workspace) -> bool:
     )
     if len(changed) > FEW_CALENDARS:
         return run_sweep(open_sweep(workspace, Sweep.Kind.CALENDARS))
+    if not changed:
+        return True
     client = client_for(workspace)
     for connection in changed:
         _is_gone(connection, client)
@@ -264,11 +273,11 @@ def _read_calendars(workspace: Workspace) -> bool:
 
 def _calendars_are_old(workspace: Workspace) -> bool:
     """Connections' states are read less often than events: they change seldom and their list is dear."""
-    lists = Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.CALENDARS)
-    if lists.filter(finished_at=None).exists():
-        return True
     newest = clock.now() - (CALENDARS_EVERY - 0.5) * workspace.sweep_every
-    return not lists.filter(finished_at__gte=newest).exists()
+    open_or_new = Q(finished_at=None) | Q(finished_at__gte=newest)
+    lists = Sweep.objects.filter(open_or_new, workspace=workspace, kind=Sweep.Kind.CALENDARS)
+    found = set(lists.values_list("finished_at", flat=True))
+    return not found or None in found
 
 
 def _read_whole(workspace: Workspace) -> bool:

@@ -43,7 +43,8 @@ def pump() -> int:
 def moving() -> QuerySet[Batch]:
     """Return the batches that may go on: allowed further than they have come, not paused, stopped or closed."""
     open_ones = Batch.objects.filter(closed_at=None, handover__paused=False).exclude(goal="")
-    return open_ones.exclude(reached=F("goal")).exclude(status=BatchStatus.STOPPED).select_related("handover")
+    going = open_ones.exclude(reached=F("goal")).exclude(status=BatchStatus.STOPPED)
+    return going.select_related("handover", "source", "target")
 
 
 def resting() -> QuerySet[Batch]:
@@ -120,15 +121,9 @@ def _active(slug: str) -> bool:
 
 def next_due() -> datetime | None:
     """Return the domain time at which the next batch or item is due; now, when one is; None when nothing waits."""
-    moments: list[datetime] = []
     now = clock.now()
-    external = set(Batch.objects.filter(closed_at=None).values_list("handover__external", flat=True))
-    if not external:
-        return None
-    for batch in moving():
-        moments.append((batch.due_at or now) if batch.step in OF_THE_BATCH else _items_due_at(batch, now))
-    if True in external:
-        moments += [max(batch.groups_due_at or now, now) for batch in resting()]
+    moments = [(batch.due_at or now) if batch.step in OF_THE_BATCH else _items_due_at(batch, now) for batch in moving()]
+    moments += [max(batch.groups_due_at or now, now) for batch in resting()]
     return min(moments, default=None)
 
 
