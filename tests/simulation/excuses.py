@@ -35,7 +35,22 @@ def why_missed(play: Play, case: Case) -> str:
     for _, email, began, ended in play.happenings.history.disconnected:
         if email in emails and began < start and (ended is None or ended > start - delay):
             return "(excused: its calendar was disconnected)"
+    if _bots_went_and_nobody_was_told(play, emails, start=start, told=told):
+        return "(excused: its calendar fell off in the source, and its application hears of changes only)"
     return ""
+
+
+def _bots_went_and_nobody_was_told(play: Play, emails: set[str], *, start: datetime, told: datetime | None) -> bool:
+    """After the way back the source is the application's again; a calendar that falls off there loses its bots.
+
+    When it is connected again, no event has changed: an application that follows the vendor's guide puts none back.
+    """
+    back = [play.start + timedelta(minutes=act.at) for act in play.scenario.acts if act.what == "go_back"]
+    return bool(play.scenario.external and play.course.gone_back) and any(
+        region == SOURCE and email in emails and min(back, default=start) <= began < start
+        for region, email, began, ended in play.happenings.history.disconnected
+        if told is None or told < (ended or start)
+    )
 
 
 def why_doubled(play: Play, case: Case) -> str:

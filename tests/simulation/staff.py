@@ -6,11 +6,13 @@ import contextlib
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Exists, OuterRef
+
 from calendars.models import ApiKey
 from calendars.providers import connect
 from migrations_app import control
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, BatchStatus, ItemStatus
+from migrations_app.models import Batch, BatchStatus, Item, ItemStatus
 from tests.harness import SOURCE
 from tests.simulation.happenings import key_replaced
 
@@ -42,9 +44,9 @@ class Staff:
             self.press(play.scenario.acts[course.acted - 1])
         if course.pressed_at is not None and play.time.at < course.pressed_at + PRESSED_AGAIN:
             return len(course.told) > told
-        for batch in Batch.objects.filter(closed_at=None).order_by("slug"):
-            failed = batch.items.filter(status__in=[ItemStatus.FAILED, ItemStatus.USER]).exists()
-            if batch.status == BatchStatus.STOPPED or failed:
+        failed = Item.objects.filter(batch=OuterRef("pk"), status__in=[ItemStatus.FAILED, ItemStatus.USER])
+        for batch in Batch.objects.filter(closed_at=None).annotate(failed=Exists(failed)).order_by("slug"):
+            if batch.status == BatchStatus.STOPPED or batch.failed:
                 course.pressed += 1
                 course.pressed_at = play.time.at
                 course.told.append(f"{play.time.at:%H:%M:%S} retry: {batch.reason}")

@@ -50,3 +50,28 @@ def test_a_meeting_that_is_moved_to_the_next_minutes_between_two_sweeps_may_be_m
     assert not verdict.missed, play.history()
     assert len(verdict.excused) == 1
     assert "it changed 9 minutes before its start" in verdict.excused[0]
+
+
+def sent_back(*happenings: Happening) -> Scenario:
+    """Return a move of a company whose own application schedules, sent back in the middle."""
+    acts = (Act(0, "allow", "verify"), Act(10, "allow", "clean_up"), Act(20, "go_back"))
+    return replace(
+        small(), acts=acts, happenings=happenings, cut=None, external=True, webhooks=True, soak=40, sweep_every=30
+    )
+
+
+def test_of_a_calendar_that_falls_off_after_the_way_back_its_application_hears_nothing(on: Stage) -> None:
+    fell_off = (
+        Happening(60, "disconnect", person=0, region=SOURCE),
+        Happening(63, "reconnect", person=0, region=SOURCE),
+    )
+    play, verdict = run(on, Storage(), sent_back(*fell_off))
+    assert not verdict.bad, play.history()
+    assert verdict.excused
+    assert all("fell off in the source" in one for one in verdict.excused)
+
+
+def test_a_move_that_was_sent_back_needs_no_excuse(on: Stage) -> None:
+    play, verdict = run(on, Storage(), sent_back())
+    assert not verdict.bad, play.history()
+    assert verdict.excused == []
