@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class MigrationsConfig(AppConfig):
@@ -10,3 +11,9 @@ class MigrationsConfig(AppConfig):
 
     name = "migrations_app"
     verbose_name = "Migrations"
+
+    def ready(self) -> None:
+        """Keep the groups of staff as the table of roles says; this app is the last, so all permissions are there."""
+        from migrations_app import roles
+
+        post_migrate.connect(roles.grant, sender=self, dispatch_uid="roles")

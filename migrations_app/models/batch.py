@@ -84,6 +84,10 @@ class Batch(models.Model):
     class Meta:
         verbose_name_plural = "batches"
         ordering = ["-id"]
+        permissions = [
+            ("delete_old", "Can allow a batch to delete calendars"),
+            ("approve", "Can approve what somebody else asked for"),
+        ]
         constraints = [
             models.CheckConstraint(condition=~Q(source=F("target")), name="batch_between_two_workspaces"),
         ]
@@ -253,6 +257,7 @@ class Finding(models.Model):
 
     class Meta:
         ordering = ["id"]
+        permissions = [("waive_blocking", "Can waive blocking findings")]
         constraints = [
             models.UniqueConstraint(
                 fields=["batch", "code", "item", "assignment", "subject"],
