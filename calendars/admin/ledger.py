@@ -11,11 +11,14 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.base import sealed
 from calendars.models import Assignment, Bot, Intent, Occurrence, Verdict
 from recallops.admin_base import HistoryAdmin, computed_once
-from recallops.admin_display import at, coloured, json_block, link, moment, names_of, table
+from recallops.admin_display import at, coloured, json_block, link, moment, names_of, table, without_query
+from recallops.admin_export import ExportAdmin
+from recallops.exporting import Column
 
 VERDICT_COLOURS = {
     Verdict.STALE: "warning",
@@ -32,7 +35,7 @@ SHOWN_MEMBERS = 3
 
 
 @admin.register(Assignment)
-class AssignmentAdmin(HistoryAdmin):
+class AssignmentAdmin(ExportAdmin, HistoryAdmin):
     """One row for each meeting that one bot must attend."""
 
     list_display = [
@@ -73,6 +76,21 @@ class AssignmentAdmin(HistoryAdmin):
     ]
     readonly_fields = ["meeting_link", "keys_text", "members_table", "intents_table", "config_text"]
     list_before_template = "recallops/ledger_links.html"
+    export_columns = (
+        Column(_("number"), "pk"),
+        Column(_("start (UTC)"), "start"),
+        Column(_("end (UTC)"), "end"),
+        Column(_("link"), "url", without_query),
+        Column(_("owner"), "owner__slug"),
+        Column(_("verdict"), "verdict", Verdict),
+        Column(_("note"), "note"),
+        Column(_("judged (UTC)"), "verdict_at"),
+        Column(_("why it waits"), "reason"),
+        Column(_("looked at again (UTC)"), "due_at"),
+        Column(_("exception"), "exception"),
+        Column(_("handed over (UTC)"), "flipped_at"),
+        Column(_("over"), "over"),
+    )
     extra_filters: list[Any] = []
     """Filters that other apps bring along: this one knows nothing of batches."""
 

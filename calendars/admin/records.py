@@ -7,10 +7,13 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars.models import AuditEntry, IdMapping
 from recallops.admin_base import HistoryAdmin
 from recallops.admin_display import json_block, moment
+from recallops.admin_export import ExportAdmin
+from recallops.exporting import Column
 
 
 @admin.register(IdMapping)
@@ -31,7 +34,7 @@ class IdMappingAdmin(HistoryAdmin):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(HistoryAdmin):
+class AuditEntryAdmin(ExportAdmin, HistoryAdmin):
     """Who did what."""
 
     list_display = [moment("at", "when"), "actor_name", "action", "subject_kind", "subject_name"]
@@ -41,6 +44,17 @@ class AuditEntryAdmin(HistoryAdmin):
     ordering = ["-pk"]
     fields = ["at", "created_at", "actor_name", "action", "subject_kind", "subject_id", "subject_name", "data_text"]
     readonly_fields = ["data_text"]
+    export_columns = (
+        Column(_("number"), "pk"),
+        Column(_("when (UTC)"), "at"),
+        Column(_("written (UTC)"), "created_at"),
+        Column(_("who"), "actor_name"),
+        Column(_("what"), "action"),
+        Column(_("kind of row"), "subject_kind"),
+        Column(_("its number"), "subject_id"),
+        Column(_("its name"), "subject_name"),
+        Column(_("details"), "data"),
+    )
 
     @admin.display(description="details")
     def data_text(self, obj: AuditEntry) -> SafeString:

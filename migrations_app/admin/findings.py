@@ -7,12 +7,16 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from migrations_app import control
 from migrations_app.control import Refused
+from migrations_app.itineraries import Step
 from migrations_app.models import Finding, Severity
 from recallops.admin_base import FewRelated, HistoryAdmin, post_action
 from recallops.admin_display import coloured, moment, to
+from recallops.admin_export import ExportAdmin
+from recallops.exporting import Column
 
 SEVERITY_COLOURS = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.BLOCKING: "danger"}
 WAIVED = "Waived, with your reason on record."
@@ -40,7 +44,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Finding)
-class FindingAdmin(HistoryAdmin):
+class FindingAdmin(ExportAdmin, HistoryAdmin):
     """Something that a check found."""
 
     list_display = [
@@ -74,6 +78,24 @@ class FindingAdmin(HistoryAdmin):
     ]
     readonly_fields = ["batch_link", "item_link", "assignment_link"]
     change_form_outer_before_template = "admin/migrations_app/finding_waive.html"
+    export_columns = (
+        Column(_("number"), "pk"),
+        Column(_("batch"), "batch__slug"),
+        Column(_("severity"), "severity", Severity),
+        Column(_("finding"), "sentence"),
+        Column(_("what to do"), "remedy"),
+        Column(_("about"), "subject"),
+        Column(_("item"), "item__title"),
+        Column(_("id in the source"), "item__source_id"),
+        Column(_("meeting (UTC)"), "assignment__start"),
+        Column(_("step"), "step", Step),
+        Column(_("check"), "code"),
+        Column(_("found (UTC)"), "found_at"),
+        Column(_("gone (UTC)"), "gone_at"),
+        Column(_("waived (UTC)"), "waived_at"),
+        Column(_("waived by"), "waived_by__username"),
+        Column(_("why it was waived"), "waived_reason"),
+    )
     refusals: ClassVar = (Refused,)
 
     def get_queryset(self, request: HttpRequest) -> Any:

@@ -8,13 +8,17 @@ from django.contrib import admin, messages
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.base import sealed
 from migrations_app import control
 from migrations_app.control import Refused
+from migrations_app.itineraries import Step
 from migrations_app.models import ErrorKind, Item, ItemStatus
 from recallops.admin_base import FewRelated, HistoryAdmin, computed_once
 from recallops.admin_display import coloured, list_url, moment, table, to
+from recallops.admin_export import ExportAdmin
+from recallops.exporting import Column
 
 STATUS_COLOURS = {status.value: status.colour for status in ItemStatus}
 ERROR_COLOURS = {
@@ -28,7 +32,7 @@ NONE_FAILED = "None of the chosen items has failed or waits for a person, so not
 
 
 @admin.register(Item)
-class ItemAdmin(HistoryAdmin):
+class ItemAdmin(ExportAdmin, HistoryAdmin):
     """One thing that a batch moves. The engine writes it; people press “retry failed”."""
 
     list_display = [
@@ -78,6 +82,24 @@ class ItemAdmin(HistoryAdmin):
         "findings_table",
     ]
     readonly_fields = ["batch_link", "source_connection", "in_target", "group_link", "findings_table"]
+    export_columns = (
+        Column(_("number"), "pk"),
+        Column(_("batch"), "batch__slug"),
+        Column(_("kind"), "kind", Item.Kind),
+        Column(_("what"), "title"),
+        Column(_("customer"), "connection__calendar__customer__name"),
+        Column(_("id in the source"), "source_id"),
+        Column(_("id in the target"), "target_connection__remote_id"),
+        Column(_("step"), "step", Step),
+        Column(_("status"), "status", ItemStatus),
+        Column(_("reason"), "reason"),
+        Column(_("whose turn"), "error_kind", ErrorKind),
+        Column(_("attempts"), "attempts"),
+        Column(_("looked at again (UTC)"), "due_at"),
+        Column(_("nearest meeting (UTC)"), "nearest"),
+        Column(_("canary"), "canary"),
+        Column(_("deleted where it came from (UTC)"), "deleted_at"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Read what the columns need at once, secrets excepted."""
