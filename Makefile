@@ -3,7 +3,7 @@
 #   make bench ONLY="move admin" SIZE=small
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo test simulate bench lint format types lock setup
+.PHONY: help demo clean-demo test simulate bench screenshots lint format types lock setup
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -48,6 +48,13 @@ bench: ## Measure, and write docs/bench/. ONLY="names": of limiter, webhook, adm
 	@.ci/environment bench
 	@result=0; $(RUN) -m tests.bench --size $(SIZE) $(if $(ONLY),--only $(ONLY)) || result=$$?; \
 		RECALLOPS_DATA_DIR="$(CURDIR)/var/bench" $(RUN) manage.py database stop; \
+		exit $$result
+
+screenshots: ## Make the pictures of docs/screenshots/ from made-up rows. ONLY="names": of dashboard, batch, item, ...
+	@.ci/environment dev
+	@export RECALLOPS_DATA_DIR="$(CURDIR)/var/screenshots"; result=0; \
+		DJANGO_SETTINGS_MODULE=recallops.settings $(RUN) -m tests.browser.screenshots $(ONLY) || result=$$?; \
+		$(RUN) manage.py database stop; \
 		exit $$result
 
 lint: ## Check style and format.

@@ -10,9 +10,11 @@ from django.contrib.auth.admin import UserAdmin as StockUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from recallops.admin_base import HistoryAdmin, ModelAdmin
+from recallops.admin_display import moment
 
 if TYPE_CHECKING:
     from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
@@ -55,7 +57,7 @@ class QueueAdmin(HistoryAdmin):
 class TaskAdmin(QueueAdmin):
     """Tasks that ended."""
 
-    list_display = ["name", "func", "started", "stopped", "attempt_count"]
+    list_display = ["name", "func", moment("started"), moment("stopped"), "attempt_count"]
     fields = ["name", "func", "args_text", "started", "stopped", "attempt_count", "result_text"]
     readonly_fields = ["args_text", "result_text"]
     search_fields = ["name", "func"]
@@ -65,12 +67,12 @@ class TaskAdmin(QueueAdmin):
         """One kind of end."""
         return super().get_queryset(request).filter(success=self.succeeded).defer("result", "kwargs")
 
-    @admin.display(description="arguments")
+    @admin.display(description=_("arguments"))
     def args_text(self, obj: Any) -> str:
         """Ids, as a rule."""
         return repr(obj.args)
 
-    @admin.display(description="result")
+    @admin.display(description=_("result"))
     def result_text(self, obj: Any) -> str:
         """What it returned or raised."""
         return str(obj.result)
@@ -92,7 +94,7 @@ class FailureAdmin(TaskAdmin):
 class OrmQAdmin(QueueAdmin):
     """Tasks that wait or run."""
 
-    list_display = ["id", "key", "name", "func", "lock"]
+    list_display = ["id", "key", "name", "func", moment("lock")]
     fields = ["key", "lock", "name", "func", "args"]
     readonly_fields = ["name", "func", "args"]
 
@@ -101,4 +103,4 @@ class OrmQAdmin(QueueAdmin):
 class ScheduleAdmin(QueueAdmin):
     """Schedules; the product has none of its own."""
 
-    list_display = ["id", "name", "func", "schedule_type", "next_run"]
+    list_display = ["id", "name", "func", "schedule_type", moment("next_run", _("next run"))]

@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Field, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.functional import cached_property
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
-from recallops.admin_display import change_url
+from recallops.admin_display import change_url, read_only_moments
 
 if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
+
     BaseModelAdmin = admin.ModelAdmin[Any]
     BaseTabularInline = admin.TabularInline[Any, Any]
     from django.contrib.admin.views.main import ChangeList as BaseChangeList
@@ -36,8 +40,8 @@ else:
 
     BasePaginator = Paginator
 
-ONLY_POST = "This address does something and takes POST only. Go back and press the button on the page."
-NOT_YOURS = "You may look at this {name} but not do “{label}”: that needs the permission to {permission} it."
+ONLY_POST = _("This address does something and takes POST only. Go back and press the button on the page.")
+NOT_YOURS = _("You may look at this {name} but not do “{label}”: that needs the permission to {permission} it.")
 MOST_COUNTED = 10_000
 MOST_CHOICES = 100
 
@@ -103,11 +107,13 @@ class PostAction:
     """How an act is reached and who may do it."""
 
     name: str
-    label: str
+    label: _StrOrPromise
     permission: str
 
 
-def post_action(*, label: str, permission: str = "change") -> Callable[[Callable[..., str]], Callable[..., str]]:
+def post_action(
+    *, label: _StrOrPromise, permission: str = "change"
+) -> Callable[[Callable[..., str]], Callable[..., str]]:
     """Mark a method `(self, request, obj) -> sentence` of a ModelAdmin as an act on one object, by POST.
 
     Its address is `<id>/<name-with-dashes>/`, its URL name `<app>_<model>_<name>`. `permission` is one of the
@@ -141,6 +147,18 @@ class ModelAdmin(BaseModelAdmin):
 
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
     """Exceptions of an act whose text is a sentence for the person who pressed."""
+
+    @property
+    def readonly_preprocess_fields(self) -> dict[str, Any]:
+        """Show moments that are only looked at as all others are shown."""
+        return read_only_moments(self.model)
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        """Say of each moment that is typed that it is UTC, whatever the zone that moments are shown in."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(db_field, DateTimeField):
+            field.help_text = format_lazy("{} {}", field.help_text, _("In UTC."))
+        return field
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         """Use our own list."""
@@ -184,7 +202,7 @@ class ModelAdmin(BaseModelAdmin):
         """Tell whether the person may do something to an object."""
         return bool(getattr(self, f"has_{permission}_permission")(request, obj))
 
-    def require(self, request: HttpRequest, obj: Model, *, permission: str, label: str) -> None:
+    def require(self, request: HttpRequest, obj: Model, *, permission: str, label: _StrOrPromise) -> None:
         """Raise PermissionDenied, with a sentence, when the person may not."""
         if not self.may(request, obj, permission=permission):
             raise PermissionDenied(
@@ -219,3 +237,8 @@ class TabularInline(BaseTabularInline):
     """Rows of another table on an object's page."""
 
     extra = 0
+
+    @property
+    def readonly_preprocess_fields(self) -> dict[str, Any]:
+        """Show moments that are only looked at as all others are shown."""
+        return read_only_moments(self.model)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import DateTimeField, Model
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+
+from recallops import viewer_zone
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
 
 COLOURS = frozenset({"info", "success", "warning", "danger"})
 
@@ -64,16 +69,42 @@ def to(obj: Model | None, text: str = "") -> str | SafeString:
     return format_html('<a href="{}" class="ro-link">{}</a>', change_url(obj), text or str(obj))
 
 
-def at(moment: datetime | None) -> str:
-    """Return a moment as staff read it everywhere: UTC, to the second."""
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""
+def at(moment: datetime | None, form: str = "%Y-%m-%d %H:%M:%S") -> str | SafeString:
+    """Return a moment as staff read it on a page: to the second, in their zone, with UTC to point at."""
+    if moment is None:
+        return ""
+    exact = moment.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        f"{exact:%Y-%m-%dT%H:%M:%SZ}",
+        f"{exact:%Y-%m-%d %H:%M:%S}",
+        exact.astimezone(viewer_zone.current()).strftime(form),
+    )
 
 
-def moment(name: str, description: str = "", *, ordering: bool = True) -> Callable[[Any], str]:
+def utc(moment: datetime | None) -> str:
+    """Return a moment for a sentence, a label or a file, which is no markup: UTC, to the second, and it says so."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+
+
+def _moment_again(text: str) -> str | SafeString:
+    """Return a moment that a page of Django's already made a text of, in UTC, as `at` shows it."""
+    try:
+        return at(datetime.fromisoformat(text).replace(tzinfo=UTC))
+    except ValueError:  # there is none
+        return text
+
+
+def read_only_moments(model: type[Model]) -> dict[str, Callable[[str], str | SafeString]]:
+    """Return how unfold is to show the moments among the fields of a model that are only looked at."""
+    return {field.name: _moment_again for field in model._meta.fields if isinstance(field, DateTimeField)}
+
+
+def moment(name: str, description: _StrOrPromise = "", *, ordering: bool = True) -> Callable[[Any], str | SafeString]:
     """Return a column that shows a moment."""
 
     @admin.display(description=description or name.removesuffix("_at").replace("_", " "))
-    def show(obj: Any) -> str:
+    def show(obj: Any) -> str | SafeString:
         return at(getattr(obj, name)) or "–"
 
     if ordering:
@@ -87,7 +118,7 @@ def json_block(value: object) -> SafeString:
     return format_html('<pre class="ro-json">{}</pre>', text)
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeString:
+def table(headings: Sequence[_StrOrPromise], rows: Sequence[Sequence[object]]) -> SafeString:
     """Return a small table; every cell is escaped unless it is markup of ours."""
     head = format_html_join("", "<th>{}</th>", ((heading,) for heading in headings))
     body = format_html_join(
@@ -100,7 +131,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeStri
     )
 
 
-def coloured(colours: Mapping[Any, str], name: str, description: str) -> Callable[[Any], str | SafeString]:
+def coloured(colours: Mapping[Any, str], name: str, description: _StrOrPromise) -> Callable[[Any], str | SafeString]:
     """Return a column that shows a field's choice as a badge."""
 
     @admin.display(description=description, ordering=name)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_configure() -> None:
+    """Let people of the tests have passwords that take no time; a real one takes as long as several tests."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def pytest_collection_finish() -> None:
@@ -84,7 +90,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,  # a busy machine is no failure
     )
 
 
@@ -109,17 +115,24 @@ def migrated_template(database_address: Address) -> Iterator[str]:
             server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-@pytest.fixture
-def process_database(database_address: Address, migrated_template: str) -> Iterator[str]:
-    """Make a migrated database for real processes, and return its name. It is dropped after the test."""
+@contextmanager
+def copied_database(address: Address, template: str) -> Iterator[str]:
+    """Make a migrated database for real processes, and drop it in the end."""
     name = f"recallops_process_{os.getpid()}_{next(_numbers)}"
-    with database_address.connect() as server:
+    with address.connect() as server:
         copy = "CREATE DATABASE {} TEMPLATE {}"
-        server.execute(sql.SQL(copy).format(sql.Identifier(name), sql.Identifier(migrated_template)))
+        server.execute(sql.SQL(copy).format(sql.Identifier(name), sql.Identifier(template)))
         try:
             yield name
         finally:
             server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def process_database(database_address: Address, migrated_template: str) -> Iterator[str]:
+    """Return the name of a migrated database for real processes. It is dropped after the test."""
+    with copied_database(database_address, migrated_template) as name:
+        yield name
 
 
 _numbers = itertools.count(1)

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.base import AuditedAdmin
 from calendars.models import ApiToken, AuditEntry, Scope
@@ -18,9 +19,9 @@ from recallops import clock
 from recallops.admin_base import post_action
 from recallops.admin_display import badge, moment
 
-REVOKED = "Revoked. Who asks with this token is refused from now on."
-GONE_ALREADY = "It was revoked already."
-PAST = "This moment is over. Choose a later one, or none."
+REVOKED = _("Revoked. Who asks with this token is refused from now on.")
+GONE_ALREADY = _("It was revoked already.")
+PAST = _("This moment is over. Choose a later one, or none.")
 STATE_COLOURS = {"valid": "success", "expired": "warning", "revoked": "danger"}
 
 
@@ -28,7 +29,7 @@ class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
     """What is said of a new token. Its text is made, not typed."""
 
     scopes = forms.MultipleChoiceField(
-        choices=Scope.choices, widget=forms.CheckboxSelectMultiple, help_text="What it may read."
+        choices=Scope.choices, widget=forms.CheckboxSelectMultiple, help_text=_("What it may read.")
     )
 
     class Meta:
@@ -121,21 +122,21 @@ class ApiTokenAdmin(AuditedAdmin):
         context["may_revoke"] = self.has_revoke_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    @post_action(label="revoke", permission="revoke")
+    @post_action(label=_("revoke"), permission="revoke")
     def revoke(self, request: HttpRequest, obj: ApiToken) -> str:
         """Close it for good."""
         with transaction.atomic():
             if not obj.revoke():
-                return GONE_ALREADY
+                return str(GONE_ALREADY)
             AuditEntry.objects.record(actor=request.user, action="apitoken.revoke", subject=obj)
-        return REVOKED
+        return str(REVOKED)
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state_text(self, obj: ApiToken) -> SafeString:
         """Whether it opens anything."""
         return badge(obj.state, STATE_COLOURS[obj.state])
 
-    @admin.display(description="reads")
+    @admin.display(description=_("reads"))
     def reads(self, obj: ApiToken) -> str:
         """Its scopes."""
         return ", ".join(obj.scopes)

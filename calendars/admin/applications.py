@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.base import AuditedAdmin
 from calendars.admin.relay_forms import (
@@ -34,20 +35,20 @@ from recallops.admin_display import at, badge, list_url, moment, table, to
 State = Relayed.State
 
 TEST_EVENT = b'{"event":"recallops.test","data":{}}'
-TAKEN = "{application} answered {status} within {seconds:.1f} s: it takes webhooks."
-NOT_TAKEN = "{application} did not take it. {problem}"
-AND_SAID = " It said: {answer}"
-PAUSED = "Paused. What comes in is kept."
-PAUSED_ALREADY = "It is paused already."
-GOES_ON = "It goes on. What waited is sent in its order."
-NOT_PAUSED = "It is not paused."
-HASTENED = "{count} that waited for a later try are tried now."
-NONE_LATER = "Nothing waits for a later try."
-AGAIN = "{count} that were given up are sent again under their own ids."
-NONE_GIVEN_UP = "Nothing was given up."
-REPLAYED = "{count} webhook(s) that came in since {since:%Y-%m-%d %H:%M} UTC are sent again, in their order."
-NONE_SINCE = "Nothing came in since {since:%Y-%m-%d %H:%M} UTC that was looked at."
-WHEN_IT_GOES_ON = " It is paused, so they go when it goes on."
+TAKEN = _("{application} answered {status} within {seconds:.1f} s: it takes webhooks.")
+NOT_TAKEN = _("{application} did not take it. {problem}")
+AND_SAID = _(" It said: {answer}")
+PAUSED = _("Paused. What comes in is kept.")
+PAUSED_ALREADY = _("It is paused already.")
+GOES_ON = _("It goes on. What waited is sent in its order.")
+NOT_PAUSED = _("It is not paused.")
+HASTENED = _("{count} that waited for a later try are tried now.")
+NONE_LATER = _("Nothing waits for a later try.")
+AGAIN = _("{count} that were given up are sent again under their own ids.")
+NONE_GIVEN_UP = _("Nothing was given up.")
+REPLAYED = _("{count} webhook(s) that came in since {since:%Y-%m-%d %H:%M} UTC are sent again, in their order.")
+NONE_SINCE = _("Nothing came in since {since:%Y-%m-%d %H:%M} UTC that was looked at.")
+WHEN_IT_GOES_ON = _(" It is paused, so they go when it goes on.")
 
 
 class Refused(Exception):
@@ -130,7 +131,7 @@ class ApplicationAdmin(AuditedAdmin):
 
     # --- acts
 
-    @post_action(label="send a test")
+    @post_action(label=_("send a test"))
     def send_test(self, request: HttpRequest, obj: Application) -> str:
         """Send a signed webhook that says nothing; a paused one may be tested before it goes on."""
         workspace = obj.workspaces.select_related("region").first()
@@ -151,47 +152,47 @@ class ApplicationAdmin(AuditedAdmin):
             raise Refused(said)
         return said
 
-    @post_action(label="pause")
+    @post_action(label=_("pause"))
     def pause(self, request: HttpRequest, obj: Application) -> str:
         """Send nothing until it goes on."""
         with transaction.atomic():
             if not Application.objects.filter(pk=obj.pk, paused=False).update(paused=True):
-                return PAUSED_ALREADY
+                return str(PAUSED_ALREADY)
             AuditEntry.objects.record(actor=request.user, action="application.pause", subject=obj)
-        return PAUSED
+        return str(PAUSED)
 
-    @post_action(label="go on")
+    @post_action(label=_("go on"))
     def go_on(self, request: HttpRequest, obj: Application) -> str:
         """Send again."""
         with transaction.atomic():
             if not Application.objects.filter(pk=obj.pk, paused=True).update(paused=False):
-                return NOT_PAUSED
+                return str(NOT_PAUSED)
             AuditEntry.objects.record(actor=request.user, action="application.go_on", subject=obj)
             transaction.on_commit(tasks.pump)
-        return GOES_ON
+        return str(GOES_ON)
 
-    @post_action(label="try all that wait now")
+    @post_action(label=_("try all that wait now"))
     def hasten(self, request: HttpRequest, obj: Application) -> str:
         """Wait for no rung of the ladder."""
         with transaction.atomic():
             count = outbox.hasten(obj)
             if not count:
-                return NONE_LATER
+                return str(NONE_LATER)
             AuditEntry.objects.record(actor=request.user, action="application.hasten", subject=obj, count=count)
             transaction.on_commit(tasks.pump)
         return _note(HASTENED.format(count=count), obj)
 
-    @post_action(label="send what was given up again")
+    @post_action(label=_("send what was given up again"))
     def send_given_up(self, request: HttpRequest, obj: Application) -> str:
         """Begin the ladder anew for all that were given up."""
         count = outbox.again(Relayed.objects.filter(application=obj, state=State.DEAD))
         if not count:
-            return NONE_GIVEN_UP
+            return str(NONE_GIVEN_UP)
         AuditEntry.objects.record(actor=request.user, action="application.again", subject=obj, count=count)
         transaction.on_commit(tasks.pump)
         return _note(AGAIN.format(count=count), obj)
 
-    @post_action(label="send everything since a time again")
+    @post_action(label=_("send everything since a time again"))
     def replay(self, request: HttpRequest, obj: Application) -> str:
         """Send everything again, such as after the application lost what it had."""
         form = ReplayForm(request.POST)
@@ -207,49 +208,49 @@ class ApplicationAdmin(AuditedAdmin):
 
     # --- what is shown
 
-    @admin.display(description="host")
+    @admin.display(description=_("host"))
     def host(self, obj: Application) -> str:
         """Where it is, and no more of its URL."""
         return obj.host or "–"
 
-    @admin.display(description="URL, as far as it is shown")
+    @admin.display(description=_("URL, as far as it is shown"))
     def address(self, obj: Application) -> SafeString:
         """Host and path."""
         return format_html("<code>{}</code>", shown_url(obj.url))
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, obj: Application) -> str | SafeString:
         """Whether it takes webhooks."""
-        failing = f"not answering since {at(obj.failing_since)}" if obj.failing_since else ""
+        failing = format_html("not answering since {}", at(obj.failing_since)) if obj.failing_since else ""
         if obj.paused:
-            return format_html("{} {}", badge("paused", "warning"), failing)
+            return format_html("{} {}", badge(_("paused"), "warning"), failing)
         if failing:
             return badge(failing, "danger")
-        return badge("well", "success") if obj.last_ok_at else badge("nothing sent yet")
+        return badge(_("well"), "success") if obj.last_ok_at else badge(_("nothing sent yet"))
 
-    @admin.display(description="to be sent", ordering="waiting_now")
+    @admin.display(description=_("to be sent"), ordering="waiting_now")
     def waiting(self, obj: Any) -> str:
         """How many wait."""
         return f"{obj.waiting_now:,}"
 
-    @admin.display(description="held", ordering="held_now")
+    @admin.display(description=_("held"), ordering="held_now")
     def held(self, obj: Any) -> str:
         """How many are another region's."""
         return f"{obj.held_now:,}"
 
-    @admin.display(description="given up", ordering="dead_now")
+    @admin.display(description=_("given up"), ordering="dead_now")
     def given_up(self, obj: Any) -> str | SafeString:
         """How many were given up."""
         return badge(f"{obj.dead_now:,}", "danger") if obj.dead_now else "0"
 
-    @admin.display(description="lag", ordering="oldest")
+    @admin.display(description=_("lag"), ordering="oldest")
     def lag_text(self, obj: Any) -> str:
         """For how long the oldest that is to be sent has waited."""
         if obj.oldest is None:
             return "none"
         return str(timedelta(seconds=max(0, int((clock.now() - obj.oldest).total_seconds()))))
 
-    @admin.display(description="webhooks")
+    @admin.display(description=_("webhooks"))
     def counts_table(self, obj: Any) -> SafeString:
         """What is on its way, each a link to the rows. Delivered ones are not counted: they are the whole table."""
         counts = {State.WAITING: obj.waiting_now, State.HELD: obj.held_now, State.DEAD: obj.dead_now}
@@ -258,19 +259,19 @@ class ApplicationAdmin(AuditedAdmin):
             for state, count in counts.items()
         ]
         every = format_html('<a href="{}" class="ro-link">show all</a>', rows_url(obj))
-        return table(["to be sent", "held", "given up", "all"], [[*links, every]])
+        return table([_("to be sent"), _("held"), _("given up"), _("all")], [[*links, every]])
 
-    @admin.display(description="last delivered")
+    @admin.display(description=_("last delivered"))
     def last_ok(self, obj: Application) -> str:
         """When it last took one, to a minute."""
         return at(obj.last_ok_at) or "never"
 
-    @admin.display(description="last problem")
+    @admin.display(description=_("last problem"))
     def last_problem_text(self, obj: Application) -> str:
         """What the last try that failed said."""
         return without_secrets_of(obj.last_problem, obj.url) or "none"
 
-    @admin.display(description="workspaces")
+    @admin.display(description=_("workspaces"))
     @computed_once
     def used_by(self, obj: Application) -> str | SafeString:
         """Whose webhooks are passed on to it."""
@@ -278,23 +279,23 @@ class ApplicationAdmin(AuditedAdmin):
         if not rows:
             return "None yet. Choose it on a workspace's page: its webhooks are passed on from then on."
         return table(
-            ["workspace", "region", "scheduler"],
+            [_("workspace"), _("region"), _("scheduler")],
             [[to(row), row.region.code, row.get_scheduler_display()] for row in rows],
         )
 
-    @admin.display(description="secrets")
+    @admin.display(description=_("secrets"))
     @computed_once
     def secrets_table(self, obj: Application) -> str | SafeString:
         """What signs, by what may be seen of it."""
         rows = list(obj.secrets.defer("secret")[:50])
         if not any(row.enabled for row in rows):
-            missing = badge("No secret is in use: nothing can be signed, so nothing is sent.", "danger")
+            missing = badge(_("No secret is in use: nothing can be signed, so nothing is sent."), "danger")
             if not rows:
                 return missing
         else:
             missing = SafeString("")
         listed = table(
-            ["secret", "last four", "fingerprint", "state", "since"],
+            [_("secret"), _("last four"), _("fingerprint"), _("state"), _("since")],
             [
                 [
                     to(row, row.label),
@@ -314,7 +315,7 @@ class ApplicationSecretAdmin(AuditedAdmin):
     """What signs webhooks for an application."""
 
     form = ApplicationSecretForm
-    list_display = ["label", "application", "last4", "fingerprint", "enabled", moment("created_at", "since")]
+    list_display = ["label", "application", "last4", "fingerprint", "enabled", moment("created_at", _("since"))]
     list_filter = ["application", "enabled"]
     search_fields = ["label", "fingerprint", "application__slug"]
     fields = ["application", "label", "new_secret", "enabled", "rotating", "last4", "fingerprint", "created_at"]
@@ -337,10 +338,10 @@ class ApplicationSecretAdmin(AuditedAdmin):
             kwargs["queryset"] = Application.objects.defer("url")
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
-    @admin.display(description="how to rotate")
+    @admin.display(description=_("how to rotate"))
     def rotating(self, obj: ApplicationSecret) -> str:
         """How a secret is changed without losing a webhook."""
-        return ROTATING
+        return str(ROTATING)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Store a secret that was typed."""

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.base import SEALED, AuditedAdmin
 from calendars.admin.policies import judge_again
@@ -65,7 +66,7 @@ class CustomerAdmin(AuditedAdmin):
         """Read all domains of a page at once."""
         return super().get_queryset(request).prefetch_related("domains")
 
-    @admin.display(description="domains")
+    @admin.display(description=_("domains"))
     def domain_names(self, obj: Customer) -> str:
         """The domains, in one line."""
         return ", ".join(domain.domain for domain in obj.domains.all())
@@ -81,7 +82,7 @@ class CustomerAdmin(AuditedAdmin):
         if changed:
             judge_again(Calendar.objects.filter(customer=form.instance))
 
-    @admin.display(description="recording")
+    @admin.display(description=_("recording"))
     @computed_once
     def recording(self, obj: Customer) -> SafeString:
         """Its policy, and what was chosen by hand."""
@@ -121,12 +122,12 @@ class CalendarAdmin(HistoryAdmin):
         known = Connection.objects.select_related("workspace", "calendar").defer(*SEALED)
         return super().get_queryset(request).prefetch_related(Prefetch("connections", queryset=known))
 
-    @admin.display(description="workspaces")
+    @admin.display(description=_("workspaces"))
     def where(self, obj: Calendar) -> str:
         """Where it is known, and how it is there."""
         return ", ".join(f"{one.workspace}: {one.get_status_display()}" for one in obj.connections.all())
 
-    @admin.display(description="recording")
+    @admin.display(description=_("recording"))
     @computed_once
     def recording(self, obj: Calendar) -> str | SafeString:
         """The policy that holds for it: its own, else its customer's."""
@@ -137,11 +138,11 @@ class CalendarAdmin(HistoryAdmin):
         whose = "its own" if policy.calendar_id else "its customer's"
         return format_html("{} ({}){}", to(policy, policy.get_which_display()), whose, waits)
 
-    @admin.display(description="connections")
+    @admin.display(description=_("connections"))
     def known_as(self, obj: Calendar) -> SafeString:
         """Its connections."""
         return table(
-            ["workspace", "id there", "status"],
+            [_("workspace"), _("id there"), _("status")],
             [[one.workspace, to(one, one.remote_id), one.get_status_display()] for one in obj.connections.all()],
         )
 
@@ -179,7 +180,7 @@ class ConnectionAdmin(HistoryAdmin):
         """Leave the secrets sealed."""
         return super().get_queryset(request).defer(*SEALED).select_related("calendar__customer", "workspace")
 
-    @admin.display(description="status", ordering="status")
+    @admin.display(description=_("status"), ordering="status")
     def state(self, obj: Connection) -> SafeString:
         """The provider's status."""
         return badge(
@@ -187,28 +188,28 @@ class ConnectionAdmin(HistoryAdmin):
             STATUS_COLOURS.get(ConnectionStatus(obj.status), "") if obj.status in ConnectionStatus.values else "",
         )
 
-    @admin.display(description="customer")
+    @admin.display(description=_("customer"))
     def customer(self, obj: Connection) -> str:
         """Whom it belongs to."""
         return str(obj.calendar.customer)
 
-    @admin.display(description="webhook address")
+    @admin.display(description=_("webhook address"))
     @computed_once
     def webhook(self, obj: Connection) -> str:
         """The address without its query, where a token may stand."""
         return without_query(obj.webhook_url)
 
-    @admin.display(description="metadata")
+    @admin.display(description=_("metadata"))
     def metadata_text(self, obj: Connection) -> SafeString:
         """The metadata as the provider keeps it."""
         return json_block(obj.metadata)
 
-    @admin.display(description="status changes")
+    @admin.display(description=_("status changes"))
     def history_text(self, obj: Connection) -> SafeString:
         """When its status changed."""
         return json_block(obj.status_changes)
 
-    @admin.display(description="other fields")
+    @admin.display(description=_("other fields"))
     def extra_text(self, obj: Connection) -> SafeString:
         """Fields of the provider that we do not know."""
         return json_block(obj.extra)

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.base import sealed
 from calendars.admin.policies import judge_again
@@ -23,12 +24,12 @@ from recallops.admin_base import HistoryAdmin, computed_once, post_action
 from recallops.admin_display import badge, json_block, link, moment
 from recallops.logs import one_line
 
-WILL = "{who} decided: {what}. Its calendar is judged again within seconds."
-RECORD = "a bot attends this event, whatever the policy says"
-DO_NOT = "no bot is sent for this calendar; another calendar that wants the meeting still sends one"
-POLICY_DECIDES = "The policy decides again. Its calendar is judged within seconds."
-NOTHING_CHOSEN = "Nothing was chosen for this event: the policy decides already."
-NOBODY_SAID = "Nobody has said anything about this calendar: its meetings stay as found."
+WILL = _("{who} decided: {what}. Its calendar is judged again within seconds.")
+RECORD = _("a bot attends this event, whatever the policy says")
+DO_NOT = _("no bot is sent for this calendar; another calendar that wants the meeting still sends one")
+POLICY_DECIDES = _("The policy decides again. Its calendar is judged within seconds.")
+NOTHING_CHOSEN = _("Nothing was chosen for this event: the policy decides already.")
+NOBODY_SAID = _("Nobody has said anything about this calendar: its meetings stay as found.")
 
 
 @admin.register(Event)
@@ -106,26 +107,26 @@ class EventAdmin(HistoryAdmin):
 
     # --- acts
 
-    @post_action(label="record this event", permission="choose")
+    @post_action(label=_("record this event"), permission="choose")
     def record(self, request: HttpRequest, obj: Event) -> str:
         """Let a bot attend, whatever the policy says."""
         return self._choose(request, obj, record=True)
 
-    @post_action(label="do not record this event", permission="choose")
+    @post_action(label=_("do not record this event"), permission="choose")
     def do_not_record(self, request: HttpRequest, obj: Event) -> str:
         """Let no bot attend for this calendar."""
         return self._choose(request, obj, record=False)
 
-    @post_action(label="as the policy says", permission="choose")
+    @post_action(label=_("as the policy says"), permission="choose")
     def as_the_policy_says(self, request: HttpRequest, obj: Event) -> str:
         """Forget what was chosen for this event."""
         with transaction.atomic():
-            gone, _ = RecordingChoice.objects.filter(occurrence=obj.occurrence_id).delete()
+            gone, _rows = RecordingChoice.objects.filter(occurrence=obj.occurrence_id).delete()
             if not gone:
-                return NOTHING_CHOSEN
+                return str(NOTHING_CHOSEN)
             AuditEntry.objects.record(actor=request.user, action="event.as_policy", subject=obj)
             judge_again(Calendar.objects.filter(pk=obj.occurrence.calendar_id))
-        return POLICY_DECIDES
+        return str(POLICY_DECIDES)
 
     def _choose(self, request: HttpRequest, obj: Event, *, record: bool) -> str:
         said = one_line(" ".join(request.POST.get("reason", "").replace("\x00", "").split()))[:200]
@@ -143,52 +144,52 @@ class EventAdmin(HistoryAdmin):
 
     # --- what is shown
 
-    @admin.display(description="title")
+    @admin.display(description=_("title"))
     def shown_title(self, obj: Any) -> str:
         """The title, which anybody may have written."""
         return obj.headline or "(no title)"
 
-    @admin.display(description="calendar")
+    @admin.display(description=_("calendar"))
     def calendar(self, obj: Event) -> str:
         """Whose calendar."""
         return str(obj.connection.calendar)
 
-    @admin.display(description="bots")
+    @admin.display(description=_("bots"))
     def bot_count(self, obj: Event) -> int:
         """How many bots it shows."""
         return len(obj.bots)
 
-    @admin.display(description="meeting link")
+    @admin.display(description=_("meeting link"))
     def meeting_link(self, obj: Event) -> str | SafeString:
         """The link, when it is one."""
         return link(obj.url)
 
-    @admin.display(description="bots")
+    @admin.display(description=_("bots"))
     def bots_text(self, obj: Event) -> SafeString:
         """Its bots as read."""
         return json_block(obj.bots)
 
-    @admin.display(description="as read")
+    @admin.display(description=_("as read"))
     def raw_text(self, obj: Event) -> SafeString:
         """What the calendar's own provider says."""
         return json_block(obj.raw)
 
-    @admin.display(description="wanted", ordering="occurrence__wanted")
+    @admin.display(description=_("wanted"), ordering="occurrence__wanted")
     def wanted(self, obj: Event) -> SafeString:
         """Whether a bot shall attend it."""
         return _yes_or_no(obj.occurrence.wanted)
 
-    @admin.display(description="why")
+    @admin.display(description=_("why"))
     def why(self, obj: Event) -> str:
         """Why it is or is not."""
         return obj.occurrence.reason or "–"
 
-    @admin.display(description="wanted")
+    @admin.display(description=_("wanted"))
     def wanted_text(self, obj: Event) -> SafeString:
         """What was judged, by the workspace that owns the meeting, and why."""
         return format_html("{} {}", _yes_or_no(obj.occurrence.wanted), obj.occurrence.reason)
 
-    @admin.display(description="by what holds now")
+    @admin.display(description=_("by what holds now"))
     @computed_once
     def judgement(self, obj: Event) -> str | SafeString:
         """The judgement of the present policy and choices on this event as it is shown here."""
@@ -197,11 +198,11 @@ class EventAdmin(HistoryAdmin):
         found = occurrence.wanted or bool(obj.bots)
         judged = Judge({calendar}, [occurrence]).judge(occurrence, obj, found=found)
         if judged is None:
-            return NOBODY_SAID
-        waits = " (the calendar waits to be judged again)" if calendar.judge_at else ""
+            return str(NOBODY_SAID)
+        waits = _(" (the calendar waits to be judged again)") if calendar.judge_at else ""
         return format_html("{} {}{}", _yes_or_no(judged.wanted), judged.reason, waits)
 
-    @admin.display(description="chosen by hand")
+    @admin.display(description=_("chosen by hand"))
     def choice_text(self, obj: Event) -> str | SafeString:
         """What somebody decided for this one event."""
         choice = _choice(obj)
@@ -210,7 +211,7 @@ class EventAdmin(HistoryAdmin):
         said = f": {choice.reason}" if choice.reason else ""
         return f"{'record' if choice.record else 'do not record'}{said} ({choice.made_by or 'somebody'})"
 
-    @admin.display(description="series")
+    @admin.display(description=_("series"))
     @computed_once
     def series_text(self, obj: Event) -> str | SafeString:
         """What a choice for the whole series may name, and where it is made."""
@@ -235,7 +236,7 @@ class EventAdmin(HistoryAdmin):
 
 
 def _yes_or_no(wanted: bool) -> SafeString:
-    return badge("wanted", "success") if wanted else badge("not wanted")
+    return badge(_("wanted"), "success") if wanted else badge(_("not wanted"))
 
 
 def _choice(event: Event) -> RecordingChoice | None:

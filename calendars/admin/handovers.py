@@ -7,13 +7,14 @@ from django.http import HttpRequest
 
 from calendars.admin.base import AuditedAdmin
 from calendars.models import Handover
+from recallops.admin_display import moment
 
 
 @admin.register(Handover)
 class HandoverAdmin(AuditedAdmin):
     """Which texts inside bots' configurations are rewritten, and how many meetings may have two bots at once."""
 
-    list_display = ["__str__", "source", "target", "cut_line", "allowed", "paused", "max_both"]
+    list_display = ["__str__", "source", "target", moment("cut_line"), "allowed", "paused", "max_both"]
     list_select_related = ["source", "target"]
     fields = ["source", "target", "cut_line", "allowed", "paused", "backwards", "max_both", "rewrites"]
     readonly_fields = ["source", "target", "cut_line", "allowed", "paused", "backwards"]

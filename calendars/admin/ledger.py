@@ -40,7 +40,7 @@ class AssignmentAdmin(ExportAdmin, HistoryAdmin):
 
     list_display = [
         moment("start"),
-        coloured(VERDICT_COLOURS, "verdict", "verdict"),
+        coloured(VERDICT_COLOURS, "verdict", _("verdict")),
         "note",
         "reason",
         "owner",
@@ -124,50 +124,50 @@ class AssignmentAdmin(ExportAdmin, HistoryAdmin):
         """Add the filters of other apps."""
         return [*super().get_list_filter(request), *self.extra_filters]
 
-    @admin.display(description="link", ordering="url")
+    @admin.display(description=_("link"), ordering="url")
     def url_text(self, obj: Assignment) -> str:
         """The link, short; it is a link on the row's own page."""
         return obj.url if len(obj.url) <= 60 else f"{obj.url[:59]}…"
 
-    @admin.display(description="members")
+    @admin.display(description=_("members"))
     def members(self, obj: Assignment) -> str:
         """Whose meeting it is."""
         names = sorted({str(one.calendar) for one in obj.occurrences.all()})
         more = len(names) - SHOWN_MEMBERS
         return ", ".join(names[:SHOWN_MEMBERS]) + (f" and {more} more" if more > 0 else "")
 
-    @admin.display(description="meeting link")
+    @admin.display(description=_("meeting link"))
     def meeting_link(self, obj: Assignment) -> str | SafeString:
         """The link, when it is one."""
         return link(obj.url)
 
-    @admin.display(description="deduplication keys")
+    @admin.display(description=_("deduplication keys"))
     def keys_text(self, obj: Assignment) -> SafeString:
         """The key in each workspace, by the workspace's number."""
         return json_block(obj.keys)
 
-    @admin.display(description="members")
+    @admin.display(description=_("members"))
     def members_table(self, obj: Assignment) -> SafeString:
         """The copies of the meeting."""
         return table(
-            ["calendar", "wanted", "why"],
+            [_("calendar"), _("wanted"), _("why")],
             [[one.calendar, "yes" if one.wanted else "no", one.reason] for one in obj.occurrences.all()],
         )
 
-    @admin.display(description="writes")
+    @admin.display(description=_("writes"))
     @computed_once
     def intents_table(self, obj: Assignment) -> SafeString:
         """What was written for it, newest first."""
         rows = obj.intents.select_related("workspace").order_by("-pk")[:50]
         return table(
-            ["sent", "workspace", "what", "state", "outcome"],
+            [_("sent"), _("workspace"), _("what"), _("state"), _("outcome")],
             [
                 [at(one.sent_at), one.workspace, one.get_purpose_display(), one.get_state_display(), one.outcome]
                 for one in rows
             ],
         )
 
-    @admin.display(description="bot configuration")
+    @admin.display(description=_("bot configuration"))
     @computed_once
     def config_text(self, obj: Assignment) -> str:
         """What new bots get, by name: the values may hold tokens and stay sealed."""
@@ -201,17 +201,17 @@ class BotAdmin(HistoryAdmin):
         """Leave the configurations where they are."""
         return super().get_queryset(request).defer("config")
 
-    @admin.display(description="link")
+    @admin.display(description=_("link"))
     def url_text(self, obj: Bot) -> str:
         """The link, short."""
         return obj.meeting_url if len(obj.meeting_url) <= 60 else f"{obj.meeting_url[:59]}…"
 
-    @admin.display(description="meeting link")
+    @admin.display(description=_("meeting link"))
     def meeting_link(self, obj: Bot) -> str | SafeString:
         """The link, when it is one."""
         return link(obj.meeting_url)
 
-    @admin.display(description="configuration")
+    @admin.display(description=_("configuration"))
     @computed_once
     def config_text(self, obj: Bot) -> str:
         """What the provider showed of its configuration, by name: the values may hold tokens and stay sealed."""
@@ -223,14 +223,14 @@ class IntentAdmin(HistoryAdmin):
     """What was about to be written, and what became of it."""
 
     list_display = [
-        moment("sent_at", "sent"),
+        moment("sent_at", _("sent")),
         "workspace",
         "purpose",
         "subject",
         coloured(
             {Intent.State.CONFIRMED: "success", Intent.State.FAILED: "danger", Intent.State.SENT: "warning"},
             "state",
-            "state",
+            _("state"),
         ),
         "attempt",
         "outcome",

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars import assignments
 from calendars.admin.base import AuditedAdmin
@@ -24,18 +25,18 @@ from recallops.admin_base import FewRelated, computed_once
 from recallops.admin_display import badge, json_block, moment, to
 from recallops.admin_widgets import JsonText, Select
 
-CONFIG_HELP = (
+CONFIG_HELP = _(
     "One JSON object with any field of Create Bot except meeting_url and join_at. It is sent whole: the provider knows "
     "no partial update, and what is left out gets the provider's default. What looks like a secret is stored encrypted "
     "and shown as [hidden]; leave that word where it stands to keep what is stored."
 )
-NO_JSON = "This is no JSON. Line {line}, column {column}: {problem}."
-TOO_DEEP = "This JSON is nested too deeply."
-NO_CONSTANT = "This is no JSON: there is no {name} in it."
-NOTHING = 'Give at least one field, such as {"bot_name": "Notetaker"}.'
-HIDDEN_ELSEWHERE = "Write “{place}” in full: [hidden] stands for nothing that is stored there."
-SAME_SERIES = "There is a choice for this series of this customer already. Change that one."
-SERIES_HELP = "As the page of an event of the series names it: the ical_uid, or the platform's own id of the series."
+NO_JSON = _("This is no JSON. Line {line}, column {column}: {problem}.")
+TOO_DEEP = _("This JSON is nested too deeply.")
+NO_CONSTANT = _("This is no JSON: there is no {name} in it.")
+NOTHING = _('Give at least one field, such as {"bot_name": "Notetaker"}.')
+HIDDEN_ELSEWHERE = _("Write “{place}” in full: [hidden] stands for nothing that is stored there.")
+SAME_SERIES = _("There is a choice for this series of this customer already. Change that one.")
+SERIES_HELP = _("As the page of an event of the series names it: the ical_uid, or the platform's own id of the series.")
 
 
 def judge_again(calendars: QuerySet[Calendar]) -> None:
@@ -88,7 +89,7 @@ class ConfigField(forms.CharField):
 class BotProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     """A configuration whose secrets are written and never shown."""
 
-    config = ConfigField(label="Configuration", widget=JsonText, help_text=CONFIG_HELP, strip=False)
+    config = ConfigField(label=_("Configuration"), widget=JsonText, help_text=CONFIG_HELP, strip=False)
 
     class Meta:
         model = BotProfile
@@ -127,7 +128,7 @@ class BotProfileAdmin(JudgingAdmin):
     """What bots that RecallOps schedules are like."""
 
     form = BotProfileForm
-    list_display = ["name", "used_by", moment("created_at", "made")]
+    list_display = ["name", "used_by", moment("created_at", _("made"))]
     search_fields = ["name"]
     fields = ["name", "config"]
 
@@ -147,13 +148,13 @@ class BotProfileAdmin(JudgingAdmin):
         """The configuration as text is none of the form's fields."""
         return ["config_text"]
 
-    @admin.display(description="used by")
+    @admin.display(description=_("used by"))
     def used_by(self, obj: Any) -> str:
         """How many name it."""
         parts = [(obj.policy_count, "policy", "policies"), (obj.workspace_count, "workspace", "workspaces")]
         return ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in parts if count) or "–"
 
-    @admin.display(description="configuration")
+    @admin.display(description=_("configuration"))
     @computed_once
     def config_text(self, obj: BotProfile) -> SafeString:
         """The configuration without its secrets."""
@@ -216,17 +217,17 @@ class RecordingPolicyAdmin(JudgingAdmin):
             kwargs["queryset"] = BotProfile.objects.defer("config")
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
-    @admin.display(description="for")
+    @admin.display(description=_("for"))
     def whom(self, obj: RecordingPolicy) -> str:
         """Whose meetings."""
         return str(obj.customer or obj.calendar)
 
-    @admin.display(description="kind")
+    @admin.display(description=_("kind"))
     def kind(self, obj: RecordingPolicy) -> str:
         """Whether it holds for many calendars."""
         return "customer" if obj.customer_id else "calendar"
 
-    @admin.display(description="only")
+    @admin.display(description=_("only"))
     def filters(self, obj: RecordingPolicy) -> str:
         """What a meeting must be besides."""
         return ", ".join(word for word, on in (("confirmed", obj.confirmed_only), ("own", obj.organizer_only)) if on)
@@ -246,11 +247,13 @@ class RecordingChoiceForm(forms.ModelForm):  # type: ignore[type-arg]
     """A choice for a series; those for one event are made on its page."""
 
     record = forms.TypedChoiceField(
-        label="What",
+        label=_("What"),
         choices=[("no", "do not record"), ("yes", "record")],
         coerce=lambda value: value == "yes",
         widget=Select,
-        help_text="Stands above every policy, in all calendars of the customer. Cancelled events are never recorded.",
+        help_text=_(
+            "Stands above every policy, in all calendars of the customer. Cancelled events are never recorded."
+        ),
     )
 
     class Meta:
@@ -314,24 +317,24 @@ class RecordingChoiceAdmin(JudgingAdmin):
         """Return who changed it, when something was."""
         return ("made_by", "made_at") if form.changed_data else ()
 
-    @admin.display(description="for")
+    @admin.display(description=_("for"))
     def what(self, obj: RecordingChoice) -> str:
         """The series, or whose event."""
         if obj.occurrence is not None:
             return f"one event of {obj.occurrence.calendar}"
         return f"series {obj.series}" if len(obj.series) <= 60 else f"series {obj.series[:59]}…"
 
-    @admin.display(description="what", ordering="record")
+    @admin.display(description=_("what"), ordering="record")
     def shown_record(self, obj: RecordingChoice) -> SafeString:
         """Yes or no."""
-        return badge("record", "success") if obj.record else badge("do not record", "warning")
+        return badge(_("record"), "success") if obj.record else badge(_("do not record"), "warning")
 
-    @admin.display(description="customer")
+    @admin.display(description=_("customer"))
     def customer_name(self, obj: RecordingChoice) -> str:
         """Whose calendars."""
         return str(obj.occurrence.calendar.customer if obj.occurrence is not None else obj.customer)
 
-    @admin.display(description="event")
+    @admin.display(description=_("event"))
     @computed_once
     def event(self, obj: RecordingChoice) -> str | SafeString:
         """The event as the newest connection shows it."""

@@ -37,7 +37,7 @@ class IdMappingAdmin(HistoryAdmin):
 class AuditEntryAdmin(ExportAdmin, HistoryAdmin):
     """Who did what."""
 
-    list_display = [moment("at", "when"), "actor_name", "action", "subject_kind", "subject_name"]
+    list_display = [moment("at", _("when")), "actor_name", "action", "subject_kind", "subject_name"]
     list_filter = ["subject_kind"]
     search_fields = ["actor_name__startswith", "subject_name__startswith", "action__startswith"]
     search_help_text = "Begin of a name, of a subject or of an action"
@@ -56,7 +56,7 @@ class AuditEntryAdmin(ExportAdmin, HistoryAdmin):
         Column(_("details"), "data"),
     )
 
-    @admin.display(description="details")
+    @admin.display(description=_("details"))
     def data_text(self, obj: AuditEntry) -> SafeString:
         """The details; never a secret."""
         return json_block(obj.data)

@@ -11,6 +11,7 @@ from django.db.models import Count
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.applications import Refused
 from calendars.admin.base import SEALED
@@ -19,7 +20,7 @@ from calendars.admin.webhooks import EventFilter
 from calendars.models import AuditEntry, Connection, Relayed
 from calendars.relay import outbox, tasks
 from recallops.admin_base import FewRelated, HistoryAdmin, computed_once, post_action
-from recallops.admin_display import at, badge, coloured, to
+from recallops.admin_display import at, badge, coloured, to, utc
 from recallops.logs import one_line
 
 State = Relayed.State
@@ -28,24 +29,24 @@ STATE_COLOURS = {State.WAITING: "info", State.HELD: "warning", State.DELIVERED: 
 MOST_TRIES = 50
 MOST_NAMED = 100  # ids of webhooks in one audit entry
 
-AGAIN = "It is sent again within seconds, under its own id."
-AGAIN_HELD = "It is held now instead of sent: {why}"
-AGAIN_PAUSED = "It is sent again, under its own id, when the relay to {application} goes on."
-WAITS = "It waits already: its next try is at {at} UTC."
-IS_HELD = "It is held: {why}"
-MANY_AGAIN = "{count} are sent again."
-MANY_HELD = "{count} are held instead: their calendars are another region's."
-MANY_LEFT = "{count} waited or were held already and were left alone."
-NONE_CHOSEN = "None of the chosen ones was delivered or given up, so nothing was changed."
-HELD_UNKNOWN = (
+AGAIN = _("It is sent again within seconds, under its own id.")
+AGAIN_HELD = _("It is held now instead of sent: {why}")
+AGAIN_PAUSED = _("It is sent again, under its own id, when the relay to {application} goes on.")
+WAITS = _("It waits already: its next try is at {at}.")
+IS_HELD = _("It is held: {why}")
+MANY_AGAIN = _("{count} are sent again.")
+MANY_HELD = _("{count} are held instead: their calendars are another region's.")
+MANY_LEFT = _("{count} waited or were held already and were left alone.")
+NONE_CHOSEN = _("None of the chosen ones was delivered or given up, so nothing was changed.")
+HELD_UNKNOWN = _(
     "Nobody knows this calendar yet, and calendars are being moved to {workspace}: it may be one of those. It is sent "
     "or stays here as soon as the calendar is known."
 )
-HELD_ELSEWHERE = (
+HELD_ELSEWHERE = _(
     "{application} gets the webhooks of {calendar} from {workspace} (since {since}). This one is sent if the calendar "
     "comes back to where this one is from."
 )
-HELD_NO_MORE = "It is let go at the next look."
+HELD_NO_MORE = _("It is let go at the next look.")
 
 
 class RelayedEventFilter(EventFilter):
@@ -64,7 +65,7 @@ class RelayedAdmin(HistoryAdmin):
         "received",
         "event",
         "workspace",
-        coloured(STATE_COLOURS, "state", "state"),
+        coloured(STATE_COLOURS, "state", _("state")),
         "application",
         "subject",
         "attempts",
@@ -128,22 +129,22 @@ class RelayedAdmin(HistoryAdmin):
 
     # --- acts
 
-    @post_action(label="send again", permission="redo")
+    @post_action(label=_("send again"), permission="redo")
     def send_again(self, request: HttpRequest, obj: Relayed) -> str:
         """Send one again."""
         with transaction.atomic():
             if not outbox.again(Relayed.objects.filter(pk=obj.pk)):
                 obj.refresh_from_db(fields=["state", "due_at"])
                 held = obj.state == State.HELD
-                raise Refused(IS_HELD.format(why=why_held(obj)) if held else WAITS.format(at=at(obj.due_at)))
+                raise Refused(IS_HELD.format(why=why_held(obj)) if held else WAITS.format(at=utc(obj.due_at)))
             AuditEntry.objects.record(actor=request.user, action="relayed.again", subject=obj)
             transaction.on_commit(tasks.pump)
         obj.refresh_from_db(fields=["state"])
         if obj.state == State.HELD:
             return AGAIN_HELD.format(why=why_held(obj))
-        return AGAIN_PAUSED.format(application=obj.application) if obj.application.paused else AGAIN
+        return AGAIN_PAUSED.format(application=obj.application) if obj.application.paused else str(AGAIN)
 
-    @admin.action(description="Send again", permissions=["redo"])
+    @admin.action(description=_("Send again"), permissions=["redo"])
     def send_these_again(self, request: HttpRequest, queryset: Any) -> None:
         """Send the chosen ones again, with one audit entry for each application."""
         chosen: dict[Any, list[tuple[int, str]]] = defaultdict(list)
@@ -175,48 +176,48 @@ class RelayedAdmin(HistoryAdmin):
 
     # --- what is shown
 
-    @admin.display(description="received")
+    @admin.display(description=_("received"))
     def received(self, obj: Relayed) -> str:
         """When it came in."""
         return at(obj.delivery.received_at)
 
-    @admin.display(description="event")
+    @admin.display(description=_("event"))
     def event(self, obj: Relayed) -> str:
         """What it says."""
         return obj.delivery.event or "(not known)"
 
-    @admin.display(description="workspace")
+    @admin.display(description=_("workspace"))
     def workspace(self, obj: Relayed) -> str:
         """Where it came from."""
         return str(obj.delivery.workspace)
 
-    @admin.display(description="subject")
+    @admin.display(description=_("subject"))
     def subject(self, obj: Relayed) -> str:
         """The calendar or bot that it speaks of; those of one subject go one after the other."""
         return obj.delivery.subject or "–"
 
-    @admin.display(description="next try", ordering="due_at")
+    @admin.display(description=_("next try"), ordering="due_at")
     def next_try(self, obj: Relayed) -> str:
         """When it is tried next, while it waits."""
         return at(obj.due_at) if obj.state == State.WAITING else "–"
 
-    @admin.display(description="webhook")
+    @admin.display(description=_("webhook"))
     def delivery_link(self, obj: Relayed) -> str | SafeString:
         """What came in."""
         return to(obj.delivery, obj.delivery.delivery_id)
 
-    @admin.display(description="application")
+    @admin.display(description=_("application"))
     def application_link(self, obj: Relayed) -> str | SafeString:
         """Whom it is passed on to."""
         return to(obj.application)
 
-    @admin.display(description="why it is held")
+    @admin.display(description=_("why it is held"))
     @computed_once
     def held_because(self, obj: Relayed) -> str:
         """What it waits for, when that is no time."""
         return why_held(obj) if obj.state == State.HELD else "it is not held"
 
-    @admin.display(description="tries")
+    @admin.display(description=_("tries"))
     @computed_once
     def tries_table(self, obj: Relayed) -> str | SafeString:
         """What was answered, newest first. Answers are the text of strangers."""
@@ -245,12 +246,12 @@ def why_held(relayed: Relayed) -> str:
         return HELD_UNKNOWN.format(workspace=delivery.workspace)
     calendar = found.calendar
     if calendar.relayed_from is None or calendar.relayed_from_id == delivery.workspace_id:
-        return HELD_NO_MORE
+        return str(HELD_NO_MORE)
     return HELD_ELSEWHERE.format(
         application=relayed.application,
         calendar=calendar,
         workspace=calendar.relayed_from,
-        since=at(calendar.relayed_since) or "the beginning",
+        since=utc(calendar.relayed_since) or "the beginning",
     )
 
 
@@ -261,5 +262,5 @@ def _answer(text: str, url: str) -> str | SafeString:
 
 def _status(status: int | None) -> SafeString:
     if status is None:
-        return badge("no answer", "danger")
+        return badge(_("no answer"), "danger")
     return badge(status, "success" if 200 <= status < 300 else "danger")

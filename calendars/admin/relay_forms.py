@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.workspaces import KEEP
 from calendars.models import Application, ApplicationSecret
@@ -18,30 +19,30 @@ from recallops.admin_widgets import SecretInput, TextInput, UnseenInput
 from recallops.encryption import fingerprint
 from recallops.redaction import HIDDEN, redact
 
-GIVE_URL = "Give the URL."
-GIVE_SECRET = "Give the secret."  # noqa: S105
-SAME = "This application has this secret already (fingerprint {fingerprint})."
+GIVE_URL = _("Give the URL.")
+GIVE_SECRET = _("Give the secret.")
+SAME = _("This application has this secret already (fingerprint {fingerprint}).")
 URL_HELP = f"https://… with all that belongs to it, a token in the query as well. {KEEP}"
 SECRET_HELP = f"whsec_…, 24 to 64 bytes in base64. {KEEP}"
-ROTATING = (
+ROTATING = _(
     "To rotate without losing a webhook: add the new secret here (all that are in use sign each webhook); let the "
     "application take the new one; then switch the old one off."
 )
-LADDER = "Give 1 to 20 whole numbers of seconds, each from 1 to 604,800, in brackets: [5, 300, 1800]."
-TIMEOUT = "Give a wait from 1 second to 1 minute, for example 00:00:15."
-PATIENCE = "Give a time from 1 minute to 24 hours, for example 00:15:00."
+LADDER = _("Give 1 to 20 whole numbers of seconds, each from 1 to 604,800, in brackets: [5, 300, 1800].")
+TIMEOUT = _("Give a wait from 1 second to 1 minute, for example 00:00:15.")
+PATIENCE = _("Give a time from 1 minute to 24 hours, for example 00:15:00.")
 MOST_RUNGS, LONGEST_RUNG = 20, 604_800
 MOMENT_FORMATS = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
-BAD_MOMENT = "Give the time as year-month-day hour:minute in UTC, for example 2027-01-31 06:00."
-FUTURE = "{at:%Y-%m-%d %H:%M} UTC has not come yet: nothing can have come in since."
-TOO_OLD = "{at:%Y-%m-%d %H:%M} UTC is more than {days} days ago: no more than that is sent again."
+BAD_MOMENT = _("Give the time as year-month-day hour:minute in UTC, for example 2027-01-31 06:00.")
+FUTURE = _("{at:%Y-%m-%d %H:%M} UTC has not come yet: nothing can have come in since.")
+TOO_OLD = _("{at:%Y-%m-%d %H:%M} UTC is more than {days} days ago: no more than that is sent again.")
 REPLAY_DAYS = 30
 
 
 class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg]
     """The URL is typed in and never shown: it is no field of the model's form, so no page can hold it."""
 
-    new_url = forms.CharField(label="URL", required=False, max_length=2000, widget=UnseenInput, help_text=URL_HELP)
+    new_url = forms.CharField(label=_("URL"), required=False, max_length=2000, widget=UnseenInput, help_text=URL_HELP)
 
     class Meta:
         model = Application
@@ -74,17 +75,17 @@ class ApplicationForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_timeout(self) -> timedelta:
         """Refuse a wait that no try survives, or that holds a worker for long."""
-        return _between(self.cleaned_data["timeout"], timedelta(seconds=1), timedelta(minutes=1), TIMEOUT)
+        return _between(self.cleaned_data["timeout"], timedelta(seconds=1), timedelta(minutes=1), str(TIMEOUT))
 
     def clean_patience(self) -> timedelta:
         """Refuse a patience that is none."""
-        return _between(self.cleaned_data["patience"], timedelta(minutes=1), timedelta(hours=24), PATIENCE)
+        return _between(self.cleaned_data["patience"], timedelta(minutes=1), timedelta(hours=24), str(PATIENCE))
 
 
 class ApplicationSecretForm(forms.ModelForm):  # type: ignore[type-arg]
     """The secret is typed in and never shown."""
 
-    new_secret = forms.CharField(label="Secret", required=False, widget=SecretInput, help_text=SECRET_HELP)
+    new_secret = forms.CharField(label=_("Secret"), required=False, widget=SecretInput, help_text=SECRET_HELP)
 
     class Meta:
         model = ApplicationSecret

@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 from django.db.models import Prefetch
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from calendars.admin.ledger import VERDICT_COLOURS
 from calendars.models import Assignment, Bot, Event, Occurrence, Workspace
-from recallops import clock
-from recallops.admin_display import badge, change_url
+from recallops import clock, viewer_zone
+from recallops.admin_display import at, badge, change_url
 
 HOURS = (6, 24, 72)
 USUAL = 24
@@ -30,7 +32,7 @@ class Line:
     """One meeting."""
 
     url: str
-    time: str
+    time: str | SafeString
     title: str
     place: str
     calendar: str
@@ -123,21 +125,21 @@ def _counted(places: Iterable[str]) -> str:
 
 def _hour(start: datetime, now: datetime) -> str:
     if start <= now:
-        return "In progress"
-    return f"{start:%A, %d %B %Y, %H}:00"
+        return gettext("In progress")
+    return date_format(start.astimezone(viewer_zone.current()), "l, d F Y, H:00")
 
 
 def _line(row: Assignment, titles: Sequence[str], bots: str) -> Line:
     members = list(row.occurrences.all())
     names = sorted({one.calendar.email for one in members if one.wanted} or {one.calendar.email for one in members})
-    more = f" and {len(titles) - MOST_TITLES} more" if len(titles) > MOST_TITLES else ""
+    more = gettext(" and {count} more").format(count=len(titles) - MOST_TITLES) if len(titles) > MOST_TITLES else ""
     place = _place(row.url)
     return Line(
         url=change_url(row),
-        time=f"{row.start:%H:%M}",
+        time=at(row.start, "%H:%M"),
         title=" / ".join(titles[:MOST_TITLES])[:300] + more if titles else place,
         place=place if titles else "",
-        calendar=names[0] if names else "no calendar",
+        calendar=names[0] if names else gettext("no calendar"),
         others=max(len(names) - 1, 0),
         owner=row.owner.slug,
         bots=bots,

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.base import AuditedAdmin
 from calendars.admin.workspaces import KEEP
@@ -27,14 +28,14 @@ from recallops.admin_widgets import SecretInput
 from recallops.encryption import fingerprint
 from recallops.logs import one_line
 
-GIVE = "Give the secret."
-SAME = "This workspace has this secret already (fingerprint {fingerprint})."
-OTHER_ENDPOINT = "This endpoint belongs to another workspace."
-AGAIN = "It will be looked at again within seconds."
-NOT_YET = "not yet: it waits to be looked at"
-NOT_PASSED_ON = "no: its workspace had no application when it was handled"
-MANY_AGAIN = "{count} will be looked at again within seconds."
-STEPS = (
+GIVE = _("Give the secret.")
+SAME = _("This workspace has this secret already (fingerprint {fingerprint}).")
+OTHER_ENDPOINT = _("This endpoint belongs to another workspace.")
+AGAIN = _("It will be looked at again within seconds.")
+NOT_YET = _("not yet: it waits to be looked at")
+NOT_PASSED_ON = _("no: its workspace had no application when it was handled")
+MANY_AGAIN = _("{count} will be looked at again within seconds.")
+STEPS = _(
     "In the vendor's dashboard of {region}, under “Webhooks”, add an endpoint with this address and choose the "
     "calendar and bot events. Create a workspace secret there if there is none (without one nothing is signed), copy "
     "it, and add it here under “Webhook secrets”. Accounts from before December 2025 have a secret for each endpoint "
@@ -54,7 +55,7 @@ STATE_COLOURS = {
 class WebhookEndpointAdmin(AuditedAdmin):
     """An address that webhooks are sent to."""
 
-    list_display = ["label", "workspace", "region", "enabled", moment("last_at", "last webhook"), "refused"]
+    list_display = ["label", "workspace", "region", "enabled", moment("last_at", _("last webhook")), "refused"]
     list_select_related = ["workspace__region"]
     list_filter = ["workspace", "enabled"]
     search_fields = ["label", "workspace__slug"]
@@ -80,36 +81,36 @@ class WebhookEndpointAdmin(AuditedAdmin):
         """A new one has no address yet."""
         return super().get_fields(request, obj) if obj else ["workspace", "label", "enabled"]
 
-    @admin.display(description="region")
+    @admin.display(description=_("region"))
     def region(self, obj: WebhookEndpoint) -> str:
         """Where its workspace is."""
         return obj.workspace.region.code
 
-    @admin.display(description="refused in 7 days")
+    @admin.display(description=_("refused in 7 days"))
     def refused(self, obj: Any) -> str | SafeString:
         """How many were not let in."""
         return badge(f"{obj.refused_lately:,}", "danger") if obj.refused_lately else "–"
 
-    @admin.display(description="address for the dashboard")
+    @admin.display(description=_("address for the dashboard"))
     def address(self, obj: Any) -> SafeString:
         """What is pasted into the vendor's dashboard."""
         return format_html("<code>{}</code>", obj.full_address)
 
-    @admin.display(description="what to do there")
+    @admin.display(description=_("what to do there"))
     def steps(self, obj: WebhookEndpoint) -> str:
         """How webhooks are set up."""
         return STEPS.format(region=obj.workspace.region.code)
 
-    @admin.display(description="secrets")
+    @admin.display(description=_("secrets"))
     @computed_once
     def secrets_table(self, obj: WebhookEndpoint) -> str | SafeString:
         """The secrets that matter here, by what may be seen of them."""
         own = Q(endpoint=None) | Q(endpoint=obj)
         rows = list(WebhookSecret.objects.filter(own, workspace_id=obj.workspace_id).defer("secret")[:50])
         if not rows:
-            return badge("There is no secret yet: everything is refused.", "danger")
+            return badge(_("There is no secret yet: everything is refused."), "danger")
         return table(
-            ["secret", "last four", "fingerprint", "for", "state", "last used"],
+            [_("secret"), _("last four"), _("fingerprint"), _("for"), _("state"), _("last used")],
             [
                 [
                     to(row, row.label),
@@ -123,7 +124,7 @@ class WebhookEndpointAdmin(AuditedAdmin):
             ],
         )
 
-    @admin.display(description="refused in 7 days")
+    @admin.display(description=_("refused in 7 days"))
     @computed_once
     def refusals_table(self, obj: WebhookEndpoint) -> str | SafeString:
         """What was not let in, most recent cause first, and what to do."""
@@ -136,7 +137,7 @@ class WebhookEndpointAdmin(AuditedAdmin):
             counts[row.cause] = counts.get(row.cause, 0) + row.count
         newest_first = sorted(last.values(), key=lambda row: row.last_at, reverse=True)
         return table(
-            ["likely cause", "times", "last", "of the last one", "what to do"],
+            [_("likely cause"), _("times"), _("last"), _("of the last one"), _("what to do")],
             [
                 [row.get_cause_display(), f"{counts[row.cause]:,}", at(row.last_at), row.detail, advice(row)]
                 for row in newest_first
@@ -147,7 +148,7 @@ class WebhookEndpointAdmin(AuditedAdmin):
 class WebhookSecretForm(forms.ModelForm):  # type: ignore[type-arg]
     """The secret is typed in and never shown."""
 
-    new_secret = forms.CharField(label="Secret", required=False, widget=SecretInput, help_text=KEEP)
+    new_secret = forms.CharField(label=_("Secret"), required=False, widget=SecretInput, help_text=KEEP)
 
     class Meta:
         model = WebhookSecret
@@ -228,10 +229,10 @@ class DeliveryAdmin(HistoryAdmin):
     """Webhooks as they arrived."""
 
     list_display = [
-        moment("received_at", "received"),
+        moment("received_at", _("received")),
         "event_text",
         "workspace",
-        coloured(STATE_COLOURS, "state", "state"),
+        coloured(STATE_COLOURS, "state", _("state")),
         "subject",
         "times",
         "reason",
@@ -275,23 +276,23 @@ class DeliveryAdmin(HistoryAdmin):
         context["may_redo"] = self.has_redo_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    @post_action(label="try again", permission="redo")
+    @post_action(label=_("try again"), permission="redo")
     def try_again(self, request: HttpRequest, obj: Delivery) -> str:
         """Put it among those that wait."""
         _wait_again([obj], request.user)
-        return AGAIN
+        return str(AGAIN)
 
-    @admin.action(description="Try again", permissions=["redo"])
+    @admin.action(description=_("Try again"), permissions=["redo"])
     def try_these_again(self, request: HttpRequest, queryset: Any) -> None:
         """Put the chosen ones among those that wait."""
         messages.success(request, MANY_AGAIN.format(count=_wait_again(list(queryset), request.user)))
 
-    @admin.display(description="event", ordering="event")
+    @admin.display(description=_("event"), ordering="event")
     def event_text(self, obj: Delivery) -> str:
         """The event, once it was looked at."""
         return obj.event or "(not known yet)"
 
-    @admin.display(description="region in the address")
+    @admin.display(description=_("region in the address"))
     def region_text(self, obj: Delivery) -> str | SafeString:
         """What the address says, and whether that is the workspace's region. The signature decides, not this."""
         own = obj.workspace.region.code
@@ -302,15 +303,15 @@ class DeliveryAdmin(HistoryAdmin):
         note = f"The workspace is in {own}. Its signature is right, so it was let in; correct the address there."
         return format_html("{} {}", badge(obj.region, "warning"), note)
 
-    @admin.display(description="passed on")
+    @admin.display(description=_("passed on"))
     @computed_once
     def passed_on(self, obj: Delivery) -> str | SafeString:
         """What became of it on its way to the company's application."""
         if row := Relayed.objects.filter(delivery=obj.pk).first():
             return to(row, row.get_state_display())
-        return NOT_YET if obj.state == Delivery.State.RECEIVED else NOT_PASSED_ON
+        return str(NOT_YET if obj.state == Delivery.State.RECEIVED else NOT_PASSED_ON)
 
-    @admin.display(description="body")
+    @admin.display(description=_("body"))
     @computed_once
     def body_text(self, obj: Delivery) -> SafeString:
         """The bytes as text: what cannot be seen, or is no text, as escapes."""
@@ -328,9 +329,9 @@ class WebhookRefusalAdmin(HistoryAdmin):
     list_display = [
         "day",
         "endpoint",
-        coloured(dict.fromkeys(WebhookRefusal.Cause, "warning"), "cause", "likely cause"),
+        coloured(dict.fromkeys(WebhookRefusal.Cause, "warning"), "cause", _("likely cause")),
         "count",
-        moment("last_at", "last"),
+        moment("last_at", _("last")),
         "detail",
     ]
     list_select_related = ["endpoint__workspace"]
@@ -343,7 +344,7 @@ class WebhookRefusalAdmin(HistoryAdmin):
         """Read the workspace along."""
         return super().get_queryset(request).select_related("endpoint__workspace")
 
-    @admin.display(description="what to do")
+    @admin.display(description=_("what to do"))
     def what_to_do(self, obj: WebhookRefusal) -> str:
         """The advice for the cause."""
         return advice(obj)

@@ -11,6 +11,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars import assignments, sync
 from calendars.admin.base import AuditedAdmin
@@ -22,9 +23,9 @@ from recallops.admin_display import badge, moment, table, to
 from recallops.admin_widgets import SecretInput, SecretText
 from recallops.encryption import fingerprint
 
-KEEP = "Stored encrypted and never shown again. Leave empty to keep what is stored."
-SAME_KEY = "This workspace has this key already (fingerprint {fingerprint})."
-GIVE_KEY = "Give the key."
+KEEP = _("Stored encrypted and never shown again. Leave empty to keep what is stored.")
+SAME_KEY = _("This workspace has this key already (fingerprint {fingerprint}).")
+GIVE_KEY = _("Give the key.")
 NUMBERS = (
     "freeze",
     "late_commit",
@@ -70,7 +71,7 @@ class RateBudgetInline(TabularInline):
         self.now = machine_now()
         return super().get_queryset(request)
 
-    @admin.display(description="this minute")
+    @admin.display(description=_("this minute"))
     def this_minute(self, obj: RateBudget) -> SafeString:
         """Used and left, and how long the next call would wait."""
         usage = limits.usage(obj, now=self.now)
@@ -137,12 +138,16 @@ class WorkspaceAdmin(AuditedAdmin):
         """Budgets exist once the workspace does."""
         return [RateBudgetInline] if obj else []
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, obj: Workspace) -> SafeString:
         """Why nothing can be called here, if that is so."""
-        return format_html("{} {}", badge("stopped", "danger"), obj.trouble) if obj.trouble else badge("ok", "success")
+        return (
+            format_html("{} {}", badge(_("stopped"), "danger"), obj.trouble)
+            if obj.trouble
+            else badge(_("ok"), "success")
+        )
 
-    @admin.display(description="API keys")
+    @admin.display(description=_("API keys"))
     @computed_once
     def keys(self, obj: Workspace) -> str | SafeString:
         """The keys, by what may be seen of them."""
@@ -150,7 +155,7 @@ class WorkspaceAdmin(AuditedAdmin):
         if not keys:
             return "None yet. Save the workspace, then add one under “API keys”."
         return table(
-            ["key", "fingerprint", "enabled", "last test"],
+            [_("key"), _("fingerprint"), _("enabled"), _("last test")],
             [[to(key), key.fingerprint, "yes" if key.enabled else "no", key.test_result or "never"] for key in keys],
         )
 
@@ -187,7 +192,7 @@ class WorkspaceAdmin(AuditedAdmin):
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     """The secret is typed in and never shown: it is no field of the model's form, so no page can hold it."""
 
-    new_secret = forms.CharField(label="Key", required=False, widget=SecretInput, help_text=KEEP)
+    new_secret = forms.CharField(label=_("Key"), required=False, widget=SecretInput, help_text=KEEP)
 
     class Meta:
         model = ApiKey
@@ -238,7 +243,7 @@ class ApiKeyAdmin(AuditedAdmin):
             return ()
         return ("secret", "last4", "fingerprint", "tested_at", "test_result")
 
-    @post_action(label="test connection")
+    @post_action(label=_("test connection"))
     def test_connection(self, request: HttpRequest, obj: ApiKey) -> str:
         """Try the key against its region."""
         return connect.test_key(obj)
@@ -247,9 +252,9 @@ class ApiKeyAdmin(AuditedAdmin):
 class OAuthClientForm(forms.ModelForm):  # type: ignore[type-arg]
     """Three secrets, each written and never shown."""
 
-    new_client_secret = forms.CharField(label="Client secret", required=False, widget=SecretInput, help_text=KEEP)
-    new_certificate = forms.CharField(label="Certificate (PEM)", required=False, widget=SecretText, help_text=KEEP)
-    new_private_key = forms.CharField(label="Private key (PEM)", required=False, widget=SecretText, help_text=KEEP)
+    new_client_secret = forms.CharField(label=_("Client secret"), required=False, widget=SecretInput, help_text=KEEP)
+    new_certificate = forms.CharField(label=_("Certificate (PEM)"), required=False, widget=SecretText, help_text=KEEP)
+    new_private_key = forms.CharField(label=_("Private key (PEM)"), required=False, widget=SecretText, help_text=KEEP)
 
     class Meta:
         model = OAuthClient
@@ -277,7 +282,7 @@ class OAuthClientAdmin(AuditedAdmin):
         present = {f"has_{name}": Case(When(**{name: ""}, then=Value(False)), default=Value(True)) for name in SEALED}
         return super().get_queryset(request).defer(*SEALED).annotate(**present)
 
-    @admin.display(description="stored")
+    @admin.display(description=_("stored"))
     def stored(self, obj: Any) -> str:
         """Which secrets are there."""
         there = [name.replace("_", " ") for name in SEALED if getattr(obj, f"has_{name}", False)]

@@ -347,7 +347,7 @@ def _waits(batch: Batch) -> list[Wait]:
             str(labels.get(row["state"], "waiting")),
             row["why"],
             row["n"],
-            (row["until"] or "")[:19],
+            row["until"] or "",
         )
         for row in items.union(meetings, all=True)
     ]
@@ -381,17 +381,13 @@ def _readings(batch: Any) -> dict[str, Any]:
     verdicts = [verdict for verdict in Verdict if any(row and row["counts"].get(verdict) for _, row in moments)]
     return {
         "any": bool(taken),
-        "moments": [(moment.label, _short(row["at"]) if row else "not yet") for moment, row in moments],
+        "moments": [(moment.label, row["at"] if row else "not yet") for moment, row in moments],
         "rows": [
             (verdict.label, [row["counts"].get(verdict, 0) if row else "–" for _, row in moments])
             for verdict in verdicts
         ],
         "totals": [row["total"] if row else "–" for _, row in moments],
     }
-
-
-def _short(moment: str) -> str:
-    return moment[:19].replace("T", " ")
 
 
 def _findings(batch: Batch) -> Sequence[Finding]:

@@ -10,6 +10,8 @@ from datetime import datetime
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, OuterRef, Q, QuerySet
 from django.db.models.functions import JSONObject
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.base import sealed
 from calendars.models import Assignment, AuditEntry, Calendar, Occurrence, Relayed
@@ -24,13 +26,13 @@ MOST_ACTS = 50
 MOST_NAMES = 3
 
 ACTS = {
-    "share_group.cut": "cut it: the target's webhooks reach the application from here on",
-    "share_group.fall_back": "let it fall back to the source",
-    "share_group.accept": "accepted a meeting as an exception",
-    "share_group.accept_no_more": "took an exception back",
+    "share_group.cut": _("cut it: the target's webhooks reach the application from here on"),
+    "share_group.fall_back": _("let it fall back to the source"),
+    "share_group.accept": _("accepted a meeting as an exception"),
+    "share_group.accept_no_more": _("took an exception back"),
 }
-SOON = "live now, or starts soon"
-SHARED = "shared with {names}, which cannot go over now"
+SOON = _("live now, or starts soon")
+SHARED = _("shared with {names}, which cannot go over now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def acts(group: ShareGroup, members: Collection[int]) -> list[tuple[AuditEntry, 
         data__batch=group.batch.slug,
     )
     rows = AuditEntry.objects.filter(own | meetings).order_by("-pk")[:MOST_ACTS]
-    return [(entry, ACTS.get(entry.action, entry.action)) for entry in rows]
+    return [(entry, str(ACTS.get(entry.action, entry.action))) for entry in rows]
 
 
 def _outside(batch: Batch, members: Collection[int], meetings: Iterable[Common]) -> dict[int, str]:
@@ -153,8 +155,8 @@ def _outside(batch: Batch, members: Collection[int], meetings: Iterable[Common])
 
 def _why(one: Common, outside: dict[int, str], *, is_near: bool) -> str:
     names = sorted(outside[pk] for pk in one.calendars if pk in outside)
-    said = [SOON] if is_near else []
+    said = [str(SOON)] if is_near else []
     if names:
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        more = gettext(" and {count} more").format(count=len(names) - MOST_NAMES) if len(names) > MOST_NAMES else ""
         said.append(SHARED.format(names=", ".join(names[:MOST_NAMES]) + more))
     return "; ".join(said)

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars.models import Assignment
 from migrations_app import cuts
@@ -22,12 +23,12 @@ from recallops.logs import one_line
 STATE_COLOURS = {state.value: state.colour for state in ShareGroup.State}
 MOST_CALENDARS = 100
 
-GIVE_REASON = "Say why this meeting may be doubled: the reason stays on record."
-NO_MEETING = "This is no coming meeting of the group. Load the page again."
-NO_EXCEPTION = "This meeting is no exception."
-CUT_ALREADY = "This group is cut already, or its batch is closed: exceptions change nothing any more."
-ACCEPTED = "Accepted. It may be doubled; the group is looked at again within a minute."
-NO_MORE = "It is no exception any more; the group is looked at again within a minute."
+GIVE_REASON = _("Say why this meeting may be doubled: the reason stays on record.")
+NO_MEETING = _("This is no coming meeting of the group. Load the page again.")
+NO_EXCEPTION = _("This meeting is no exception.")
+CUT_ALREADY = _("This group is cut already, or its batch is closed: exceptions change nothing any more.")
+ACCEPTED = _("Accepted. It may be doubled; the group is looked at again within a minute.")
+NO_MORE = _("It is no exception any more; the group is looked at again within a minute.")
 
 
 class ShareGroupList(UncountedChangeList):
@@ -52,11 +53,11 @@ class ShareGroupAdmin(HistoryAdmin):
     list_display = [
         "title",
         "batch",
-        coloured(STATE_COLOURS, "state", "state"),
+        coloured(STATE_COLOURS, "state", _("state")),
         "calendars",
         "meetings",
-        moment("planned_at", "planned cut"),
-        moment("cut_at", "cut at"),
+        moment("planned_at", _("planned cut")),
+        moment("cut_at", _("cut at")),
         "without_bot",
         "held",
         "let_go",
@@ -124,7 +125,7 @@ class ShareGroupAdmin(HistoryAdmin):
 
     # --- acts
 
-    @post_action(label="accept as exception", permission="accept")
+    @post_action(label=_("accept as exception"), permission="accept")
     def accept(self, request: HttpRequest, obj: ShareGroup) -> str:
         """Accept that a meeting may be doubled."""
         reason = one_line(" ".join(request.POST.get("reason", "").replace("\x00", "").split()))[:300]
@@ -132,16 +133,16 @@ class ShareGroupAdmin(HistoryAdmin):
         if not reason:
             raise Refused(GIVE_REASON)
         cuts.accept(meeting, obj.batch, actor=request.user, reason=reason)
-        return ACCEPTED
+        return str(ACCEPTED)
 
-    @post_action(label="no more an exception", permission="accept")
+    @post_action(label=_("no more an exception"), permission="accept")
     def accept_no_more(self, request: HttpRequest, obj: ShareGroup) -> str:
         """Take an exception back."""
         meeting = self._meeting(request, obj)
         if not meeting.exception:
             raise Refused(NO_EXCEPTION)
         cuts.accept(meeting, obj.batch, actor=request.user, reason="")
-        return NO_MORE
+        return str(NO_MORE)
 
     def _meeting(self, request: HttpRequest, obj: ShareGroup) -> Assignment:
         """Return the meeting that was pressed on. Raises Refused."""
@@ -162,52 +163,52 @@ class ShareGroupAdmin(HistoryAdmin):
 
     # --- what is shown
 
-    @admin.display(description="calendars of", ordering="name")
+    @admin.display(description=_("calendars of"), ordering="name")
     def title(self, obj: ShareGroup) -> str:
         """One of its calendars, and how many more."""
         return str(obj)
 
-    @admin.display(description="batch")
+    @admin.display(description=_("batch"))
     def batch_link(self, obj: ShareGroup) -> str | SafeString:
         """Its batch."""
         return to(obj.batch)
 
-    @admin.display(description="without bot", ordering="lacking")
+    @admin.display(description=_("without bot"), ordering="lacking")
     def without_bot(self, obj: ShareGroup) -> int:
         """Meetings without a bot in the target yet."""
         return obj.lacking
 
-    @admin.display(description="held webhooks")
+    @admin.display(description=_("held webhooks"))
     def held(self, obj: Any) -> str:
         """Webhooks of both regions that the application does not get now."""
         return f"{obj.held_now:,}"
 
-    @admin.display(description="passed on from the target")
+    @admin.display(description=_("passed on from the target"))
     def let_go(self, obj: Any) -> str:
         """Webhooks of the target that are not held, so since the cut."""
         return f"{obj.let_go_now:,}"
 
-    @admin.display(description="webhooks of its calendars")
+    @admin.display(description=_("webhooks of its calendars"))
     @computed_once
     def webhooks_table(self, obj: ShareGroup) -> SafeString:
         """What of each region the application gets, and what is held."""
         found = page.webhooks(self._items(obj))
         sides = [(obj.batch.source, found.get((obj.pk, False))), (obj.batch.target, found.get((obj.pk, True)))]
         return table(
-            ["from", "held", "to be sent", "delivered", "given up"],
+            [_("from"), _("held"), _("to be sent"), _("delivered"), _("given up")],
             [
                 [side, *(f"{n:,}" for n in (one.held, one.waiting, one.delivered, one.dead))]
                 for side, one in ((side, one or page.Passed()) for side, one in sides)
             ],
         )
 
-    @admin.display(description="calendars")
+    @admin.display(description=_("calendars"))
     @computed_once
     def calendars_table(self, obj: ShareGroup) -> str | SafeString:
         """Its calendars, and where each is."""
         items = self._items(obj)
         listed = table(
-            ["calendar", "its item is at", "status"],
+            [_("calendar"), _("its item is at"), _("status")],
             [
                 [
                     to(item.connection.calendar) if item.connection else "–",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django import template
 
 from recallops import admin_display, clock
+from recallops import viewer_zone as zone
 
 register = template.Library()
 
@@ -20,10 +21,22 @@ def domain_time() -> dict[str, Any]:
     return {"is_wall": False, "now": clock.now(), "speed": f"{clock.speed():g}"}
 
 
+@register.simple_tag
+def viewer_zone() -> str:
+    """Say in which time zone moments are shown."""
+    return str(zone.current())
+
+
 @register.filter
 def at(moment: datetime | None) -> str:
-    """Show a moment: UTC, to the second."""
+    """Show a moment: to the second, in the zone of who reads, with UTC to point at."""
     return admin_display.at(moment) or "–"
+
+
+@register.filter
+def utc(moment: datetime | None) -> str:
+    """Show a moment where no markup can stand, such as in a label: UTC, to the second."""
+    return admin_display.utc(moment) or "–"
 
 
 @register.filter
@@ -40,5 +53,9 @@ def percent(part: int, whole: int) -> int:
 
 @register.filter
 def short(moment: str | None) -> str:
-    """Show a moment that comes as text, to the second."""
-    return moment[:19].replace("T", " ") if moment else "–"
+    """Show a moment that comes as text, as `at` does; other words stay as they are. Without an offset it is UTC."""
+    try:
+        found = datetime.fromisoformat(moment or "")
+    except ValueError:
+        return moment or "–"
+    return at(found if found.tzinfo else found.replace(tzinfo=UTC))

@@ -195,7 +195,7 @@ def test_the_list_says_how_each_application_does(chief: Client) -> None:
             relayed(well, state=state, ago=ago)
     response = chief.get(reverse("admin:calendars_application_changelist"))
     page = response.content.decode()
-    assert "not answering since 2026-11-23 12:00:00" in page
+    assert 'not answering since <time datetime="2026-11-23T12:00:00Z"' in page
     assert "paused" in page
     found = next(row for row in response.context["cl"].result_list if row.slug == "well")
     assert (found.waiting_now, found.held_now, found.dead_now) == (2, 3, 4)
@@ -427,7 +427,7 @@ def test_a_held_webhook_says_why(chief: Client, application: Application) -> Non
     target = make.make_workspace("acme-eu")
     Calendar.objects.filter(pk=connection.calendar_id).update(relayed_from=target, relayed_since=make.NOON)
     page = text_of(chief, page_of(row))
-    assert f"gets the webhooks of {connection.calendar} from acme-eu (since 2026-11-23 12:00:00)" in page
+    assert f"gets the webhooks of {connection.calendar} from acme-eu (since 2026-11-23 12:00:00 UTC)" in page
 
 
 def test_one_is_sent_again_and_it_is_on_record(

@@ -2,6 +2,7 @@
 
     python -m tests.browser.backstage conduct SANDBOX OPTIONS   fill the sandbox and our rows, then conduct the clock
     python -m tests.browser.backstage rows                      put a row of everything into the database, and no more
+    python -m tests.browser.backstage hostile                   the same, with texts of strangers in every field
 
 Each prints one JSON line when it is ready.
 """
@@ -57,6 +58,19 @@ def rows() -> None:
     say(pages=pages(STAFF))
 
 
+def hostile() -> None:
+    """Put texts of strangers into every field, and tell the addresses of all pages that show them."""
+    from django.db import transaction
+
+    from recallops.demo import setting_up
+    from tests.hostile import make_rows
+
+    setting_up.make_staff(STAFF, PASSWORD)
+    with transaction.atomic():
+        urls = make_rows(at_once=20)
+    say(pages=[(url, url) for url in urls])
+
+
 if __name__ == "__main__":
     django.setup()
-    {"conduct": conduct, "rows": rows}[sys.argv[1]](*sys.argv[2:])
+    {"conduct": conduct, "rows": rows, "hostile": hostile}[sys.argv[1]](*sys.argv[2:])

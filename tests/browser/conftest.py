@@ -9,7 +9,21 @@ from pathlib import Path
 import pytest
 
 from tests.browser.stage import Stage
-from tests.conftest import Address
+from tests.conftest import Address, copied_database
+
+
+@pytest.fixture(scope="session")
+def furnished(
+    tmp_path_factory: pytest.TempPathFactory, database_address: Address, migrated_template: str
+) -> Iterator[tuple[Stage, list[tuple[str, str]]]]:
+    """A product with a row of everything, which nobody changes, and the names and addresses of its pages."""
+    with copied_database(database_address, migrated_template) as name:
+        found = Stage(tmp_path_factory.mktemp("furnished"), database_address.url(name))
+        try:
+            found.open_doors()
+            yield found, found.fill_rows()
+        finally:
+            found.close()
 
 
 @pytest.fixture

@@ -90,7 +90,14 @@ class Complaints(list[str]):
 
 @contextmanager
 def opened(
-    browser: Browser, url: str, *, width: int = 1280, height: int = 900, scheme: str = "light"
+    browser: Browser,
+    url: str,
+    *,
+    width: int = 1280,
+    height: int = 900,
+    scheme: str = "light",
+    zone: str = "UTC",
+    scripts: bool = True,
 ) -> Iterator[Page]:
     """Open a window of its own, with no cookies."""
     context = browser.new_context(
@@ -98,6 +105,8 @@ def opened(
         viewport={"width": width, "height": height},
         color_scheme="dark" if scheme == "dark" else "light",
         reduced_motion="reduce",
+        timezone_id=zone,
+        java_script_enabled=scripts,
     )
     try:
         page = context.new_page()

@@ -79,9 +79,9 @@ class Stage:
                 pass_fds=(door.fileno(),),
             )
 
-    def fill_rows(self) -> list[tuple[str, str]]:
+    def fill_rows(self, kind: str = "rows") -> list[tuple[str, str]]:
         """Put a row of everything into the database; return the names and addresses of all pages."""
-        self._start("rows", "-m", "tests.browser.backstage", "rows", stdout=PIPE)
+        self._start("rows", "-m", "tests.browser.backstage", kind, stdout=PIPE)
         pages: list[tuple[str, str]] = self._hear("rows")["pages"]
         self._stop("rows")
         return pages

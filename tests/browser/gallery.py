@@ -1,0 +1,179 @@
+"""A company in the middle of a move, made up for pictures: the same rows each time, at a moment that stands still."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.urls import reverse
+
+from calendars.models import (
+    Assignment,
+    AuditEntry,
+    Calendar,
+    ConnectionStatus,
+    Customer,
+    Intent,
+    RateBudget,
+    Verdict,
+    Workspace,
+)
+from migrations_app import control
+from migrations_app.itineraries import Step
+from migrations_app.models import Batch, BatchStatus, CoverageReading, ErrorKind, Item, ItemStatus, Severity
+from recallops import clock
+from tests.admin import builders as make
+
+CUSTOMERS = ("Northwind Legal", "Harbour Clinics", "Pine & Partners", "Lumen Studios")
+PEOPLE = (
+    *("ada", "ben", "carla", "david", "elif", "farid", "greta", "hugo"),
+    *("ines", "jonas", "kira", "lena", "marc", "nora", "otto", "pia"),
+)
+TITLES = ("Weekly sync", "Design review", "Client call", "1:1", "Board preparation", "Stand-up", "Retrospective")
+STATES = (
+    *[(Step.HAND_OVER, ItemStatus.WAITING, "Its last meeting in the source ends 2026-11-23 16:30 UTC.")] * 9,
+    *[(Step.HAND_OVER, ItemStatus.READY, "")] * 3,
+    (Step.VERIFY, ItemStatus.WAITING, "list events budget: 43 s"),
+    (Step.VERIFY, ItemStatus.WORKING, ""),
+    (Step.RECREATE, ItemStatus.USER, "The owner has to connect this calendar again: Google took the consent back."),
+    (Step.EXPORT, ItemStatus.FAILED, "The provider answered 500 to “list events” five times; nothing was changed."),
+)
+VERDICTS = (*[Verdict.TARGET] * 11, *[Verdict.SOURCE] * 7, Verdict.FROZEN, Verdict.MISSED)
+
+
+def make_rows(staff: str, password: str) -> dict[str, str]:
+    """Put the company in; return the addresses of the pages that are shown, by the names of their pictures."""
+    chief = User.objects.create_superuser(staff, email=f"{staff}@acme.example", password=password)
+    source = make.make_workspace("acme-us", region=make.make_region("us-west-2"), family="acme")
+    target = make.make_workspace("acme-eu", region=make.make_region("eu-central-1"), family="acme")
+    for workspace in (source, target):
+        make.make_key(workspace, label="production", tested_at=clock.now(), test_result="The key opens it.")
+        make.make_endpoint(workspace, label="main", last_at=clock.now() - timedelta(minutes=1))
+    RateBudget.objects.filter(workspace=source, endpoint__contains="events").update(note="")
+    batch = make.make_batch(
+        "acme-to-frankfurt",
+        source=source,
+        target=target,
+        actor=chief,
+        goal=Step.HAND_OVER,
+        step=Step.HAND_OVER,
+        status=BatchStatus.RUNNING,
+        started_at=clock.now() - timedelta(hours=6),
+    )
+    control.set_cut_line(batch, _on_the_hour(timedelta(hours=20)), actor=chief)
+    people = [(customer, name) for customer in _customers(batch) for name in PEOPLE]
+    items = [_person(batch, number, customer, name) for number, (customer, name) in enumerate(people)]
+    _findings(batch, items)
+    _acts(batch, chief)
+    for moment, counts in (("before", {"source": 240}), ("cut", {"source": 96, "target": 141, "frozen": 3})):
+        if moment in CoverageReading.Moment.values:
+            make.make_reading(batch, moment, counts)
+    make.make_batch("lumen-pilot", source=source, target=target, actor=chief)
+    return _pages(batch, items, source)
+
+
+def _customers(batch: Batch) -> list[Customer]:
+    customers = [make.make_customer(name, domain=f"{name.split()[0].lower()}.example") for name in CUSTOMERS]
+    batch.customers.set(customers)
+    return customers
+
+
+def _person(batch: Batch, number: int, customer: Customer, name: str) -> Item:
+    """A calendar on both sides with its meetings, and the item that moves it."""
+    step, status, reason = STATES[number % len(STATES)]
+    calendar = make.make_calendar(
+        customer,
+        email=f"{name}@{customer.name.split()[0].lower()}.example",
+        family=batch.source.family,
+        platform=("google_calendar", "microsoft_outlook")[number % 2],
+    )
+    needs_owner = status == ItemStatus.USER
+    connection = make.make_connection(
+        batch.source,
+        calendar,
+        status=ConnectionStatus.DISCONNECTED if needs_owner else ConnectionStatus.CONNECTED,
+    )
+    in_target = make.make_connection(batch.target, calendar) if step in (Step.HAND_OVER, Step.VERIFY) else None
+    item = make.make_item(
+        batch,
+        connection=connection,
+        step=step,
+        status=status,
+        reason=reason,
+        error_kind=ErrorKind.values[0] if status == ItemStatus.FAILED else "",
+        due_at=clock.now() + timedelta(minutes=number % 50),
+    )
+    Item.objects.filter(pk=item.pk).update(target_connection=in_target)
+    for meeting in range(3):
+        _meeting(batch, calendar, connection, 3 * number + meeting)
+    return item
+
+
+def _meeting(batch: Batch, calendar: Calendar, connection: Any, number: int) -> None:
+    verdict = VERDICTS[number % len(VERDICTS)]
+    assignment: Assignment = make.make_assignment(
+        batch.target if verdict == Verdict.TARGET else batch.source,
+        calendars=(calendar,),
+        start=_on_the_hour(timedelta(hours=1 + number % 70)),
+        verdict=verdict,
+        url=f"https://meet.example/{calendar.email.split('@')[0]}-{number}",
+        family=batch.source.family,
+    )
+    make.make_event(
+        connection,
+        title=TITLES[number % len(TITLES)],
+        start=assignment.start,
+        url=assignment.url,
+        occurrence=assignment.occurrences.get(),
+    )
+    make.make_bot(assignment.owner, join_at=assignment.start, meeting_url=assignment.url, status="ready")
+    if number % 5 == 0:
+        make.make_intent(
+            batch.target, assignment=assignment, state=Intent.State.CONFIRMED, outcome="The bot is there.",
+            answered_at=clock.now(),
+        )  # fmt: skip
+
+
+def _findings(batch: Batch, items: list[Item]) -> None:
+    make.make_finding(
+        batch,
+        severity=Severity.BLOCKING,
+        item=items[14],
+        sentence="One calendar is disconnected in the source: its owner took the consent back.",
+        remedy="Ask the owner to connect it again, or waive this: the calendar then stays where it is.",
+    )
+    make.make_finding(
+        batch,
+        severity=Severity.WARNING,
+        sentence="Two meetings start within 30 minutes of the cut line.",
+        remedy="Choose a cut line in a quieter hour: the batch page proposes some.",
+    )
+    make.make_finding(batch, severity=Severity.INFO, sentence="38 of 64 calendars are Google's, 26 are Microsoft's.")
+
+
+def _acts(batch: Batch, chief: User) -> None:
+    for step in (Step.PREFLIGHT, Step.EXPORT, Step.RECREATE, Step.VERIFY, Step.HAND_OVER):
+        AuditEntry.objects.record(actor=chief, action="batch.goal", subject=batch, before="", after=step.value)
+
+
+def _on_the_hour(ahead: timedelta) -> datetime:
+    return (clock.now() + ahead).replace(minute=0, second=0, microsecond=0)
+
+
+def _pages(batch: Batch, items: list[Item], source: Workspace) -> dict[str, str]:
+    """The pictures; a page that is to be shown is a line more."""
+    of_batch = f"?batch__id__exact={batch.pk}"
+    return {
+        "dashboard": reverse("admin:index"),
+        "batches": reverse("admin:migrations_app_batch_changelist"),
+        "batch": reverse("admin:migrations_app_batch_change", args=[batch.pk]),
+        "new-batch": reverse("admin:migrations_app_batch_add"),
+        "items": reverse("admin:migrations_app_item_changelist") + of_batch,
+        "item": reverse("admin:migrations_app_item_change", args=[items[14].pk]),
+        "findings": reverse("admin:migrations_app_finding_changelist") + of_batch,
+        "meetings": reverse("admin:calendars_assignment_upcoming"),
+        "workspace": reverse("admin:calendars_workspace_change", args=[source.pk]),
+        "audit": reverse("admin:calendars_auditentry_changelist"),
+        "report": reverse("admin:migrations_app_batch_report", args=[batch.pk]),
+    }
