@@ -13,8 +13,10 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    from recallops import caller
     from recallops.embedded_postgres.errors import EmbeddedPostgresError
 
+    caller.of_process(sys.argv[1] if len(sys.argv) > 1 else "")
     try:
         execute_from_command_line(sys.argv)
     except (ImproperlyConfigured, EmbeddedPostgresError) as error:

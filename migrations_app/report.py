@@ -17,8 +17,9 @@ from django.db.models import Count, Max, Min, Q, QuerySet
 from calendars.models import Assignment, AuditEntry, Event, RateBudget, Verdict, Workspace
 from migrations_app import coverage, report_inventory
 from migrations_app.models import Batch, CoverageReading, Finding
-from migrations_app.report_format import CHUNK, PAGE_ROWS, iso, listing, one_moment, pieces, said
+from migrations_app.report_format import CHUNK, PAGE_ROWS, iso, listing, pieces, said
 from recallops import clock
+from recallops.snapshots import one_moment
 
 NOT_CHECKED = (
     "Whether a scheduled bot that the provider lists really joins: it counts as covering its meeting until it is over.",
@@ -269,7 +270,7 @@ def _acts(batch: Batch, *, whole: bool) -> dict[str, Any]:
             "who": one.actor_name,
             "act": one.action,
             "about": said(one.subject_name),
-            "data": _plain(one.data),
+            "data": _plain(one.details),
         }
         for one in entries.iterator(CHUNK)
     )

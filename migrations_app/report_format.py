@@ -6,12 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import Any
-
-from django.db import connection, transaction
 
 from calendars.providers.redaction import quote
 
@@ -82,17 +79,6 @@ def listing(rows: Iterable[dict[str, Any]], *, total: int, whole: bool, hashed: 
                 pass
             shortened["sha256"] = walk.sha256()
     return shortened
-
-
-@contextmanager
-def one_moment() -> Iterator[None]:
-    """Read everything from one snapshot, so that sums add up while the workers work."""
-    begins = not connection.in_atomic_block
-    with transaction.atomic():
-        if begins:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        yield
 
 
 def said(text: str) -> str:

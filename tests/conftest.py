@@ -20,6 +20,8 @@ from django.conf import settings
 from django.db import connection
 from psycopg import sql
 
+from tests import trail
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -92,6 +94,13 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         check=False,
         timeout=600,  # a busy machine is no failure
     )
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Make the test database one that can be emptied after a test."""
+    with django_db_blocker.unblock():
+        trail.let_it_be_emptied()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from calendars.models.calendar import (
 from calendars.models.driver import Driver
 from calendars.models.event import Event, Occurrence, Sweep
 from calendars.models.policy import BotProfile, RecordingChoice, RecordingPolicy, Which
-from calendars.models.record import AuditEntry, IdMapping
+from calendars.models.record import AuditEntry, AuditHead, IdMapping
 from calendars.models.region import EndpointLimit, Provider, Region
 from calendars.models.relay import Application, ApplicationSecret, RelayAttempt, Relayed
 from calendars.models.webhook import Delivery, WebhookEndpoint, WebhookRefusal, WebhookSecret
@@ -29,6 +29,7 @@ __all__ = [
     "ApplicationSecret",
     "Assignment",
     "AuditEntry",
+    "AuditHead",
     "Bot",
     "BotProfile",
     "Calendar",

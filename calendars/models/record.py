@@ -10,7 +10,8 @@ from django.db import models, transaction
 from django.db.models import Q
 
 from calendars.models.workspace import Workspace
-from recallops import clock
+from calendars.storable import storable
+from recallops import caller, clock
 
 
 class IdMappingManager(models.Manager["IdMapping"]):
@@ -88,25 +89,48 @@ class IdMapping(models.Model):
 
 
 class AuditEntryManager(models.Manager["AuditEntry"]):
-    """Writes entries; nothing in the project changes or deletes one."""
+    """Writes entries; nothing changes or deletes one, and the database refuses it."""
 
-    def record(self, *, actor: Any, action: str, subject: models.Model, **data: Any) -> AuditEntry:
-        """Note who did what to which row. `data` holds plain values; secrets are never passed."""
+    def record(
+        self,
+        *,
+        actor: Any,
+        action: str,
+        subject: models.Model,
+        reason: str = "",
+        before: Any = None,
+        after: Any = None,
+        **data: Any,
+    ) -> AuditEntry:
+        """Note who did what to which row, why, and what it was and became; from where, is known by itself.
+
+        `data` holds what else there is, as plain values; secrets are never passed.
+        """
         known = actor is not None and getattr(actor, "pk", None) is not None
+        came = caller.current()
         return self.create(
             at=clock.now(),
             actor=actor if known else None,
-            actor_name=str(actor) if actor is not None else "system",
+            actor_name=str(actor)[:200] if actor is not None else "system",
             action=action,
             subject_kind=subject._meta.label_lower,
             subject_id=subject.pk,
             subject_name=str(subject)[:200],
+            reason=storable(reason),
+            before=before,
+            after=after,
             data=data,
+            door=came.door,
+            address=came.address,
+            request_id=came.request_id,
         )
 
 
 class AuditEntry(models.Model):
-    """Who did what, why, and to which row. Append-only."""
+    """Who did what, why, to which row, and from where. Append-only, and each is chained to the one before it.
+
+    `number`, `previous` and `hash` are written by the database at commit (calendars/audit.py).
+    """
 
     at = models.DateTimeField(help_text="Domain time.")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -116,14 +140,49 @@ class AuditEntry(models.Model):
     subject_kind = models.CharField(max_length=80)
     subject_id = models.BigIntegerField()
     subject_name = models.CharField(max_length=200)
+    reason = models.TextField(blank=True, default="")
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
     data = models.JSONField(default=dict)
+    door = models.CharField(
+        max_length=16, default="system", help_text="admin, api, terminal, worker, or system: nobody's press."
+    )
+    address = models.CharField(max_length=64, blank=True, default="", help_text="A client's, or an account or a host.")
+    request_id = models.CharField(max_length=64, blank=True, default="", help_text="As the proxy in front says.")
+    number = models.BigIntegerField(null=True, editable=False, unique=True, help_text="Without gaps, from 1.")
+    previous = models.CharField(max_length=64, default="", editable=False, help_text="The hash of the one before.")
+    hash = models.CharField(max_length=64, default="", editable=False, help_text="SHA-256 of everything else.")
 
     objects = AuditEntryManager()
 
     class Meta:
         verbose_name_plural = "audit entries"
         ordering = ["-id"]
-        indexes = [models.Index(fields=["subject_kind", "subject_id"], name="audit_by_subject")]
+        indexes = [
+            models.Index(fields=["subject_kind", "subject_id"], name="audit_by_subject"),
+            models.Index(fields=["action", "id"], name="audit_by_action"),
+            models.Index(fields=["actor_name", "id"], name="audit_by_actor"),
+            models.Index(fields=["at"], name="audit_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor_name}: {self.action} {self.subject_name}"
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Everything that was noted besides who did what to which row, by name."""
+        told = {"before": self.before, "after": self.after, **self.data, "reason": self.reason}
+        return {name: value for name, value in told.items() if value is not None and value != ""}
+
+
+class AuditHead(models.Model):
+    """The end of the chain, in one row that the database writes: how many entries there are, the last one's hash."""
+
+    number = models.BigIntegerField()
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(pk=1), name="audit_head_is_one_row")]
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash}"

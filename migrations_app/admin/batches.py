@@ -34,10 +34,11 @@ from migrations_app.admin.forms import CutLineForm, GoalForm, NewBatchForm, Numb
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, BatchStatus
-from migrations_app.report_format import one_moment, pieces
+from migrations_app.report_format import pieces
 from migrations_app.steps.hand_over import propose
 from recallops.admin_base import HistoryAdmin, post_action
 from recallops.admin_display import badge, change_url, moment
+from recallops.snapshots import one_moment
 
 MOMENTS = [("before", "before"), ("cut", "at the cut"), ("after", "after"), ("now", "now")]
 FILE_PIECE = 64_000

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from psycopg import sql
 
 from calendars.models import EndpointLimit
+from tests import trail
 
 # What migrations put there and no run changes.
 LEFT_ALONE = ("django_migrations", "django_content_type", "auth_permission")
@@ -48,6 +49,7 @@ class Storage:
     """Keeps the state of the database and puts it back. Knows the tables once, since they do not change."""
 
     def __init__(self) -> None:
+        trail.let_it_be_emptied()
         self.tables = _tables()
         if not EndpointLimit.objects.exists():  # the flush after an earlier test took what migrations had put there
             import_module("calendars.migrations.0002_regions_limits_clock").fill(apps, None)
