@@ -1,13 +1,16 @@
 """What every admin page stands on. Leaving unfold means changing the base classes in this file.
 
-Three rules live here. Nothing happens on GET: an act is a method marked `@post_action`, served by an address that takes
-POST only, checks the CSRF token and the permission on the object, and answers with one sentence. A list never counts a
-whole table. How values are shown is in `admin_display`.
+Four rules live here. Nothing happens on GET: an act is a method marked `@post_action`, served by an address that takes
+POST only, checks the CSRF token and the permission on the object, and answers with one sentence. Nobody acts on what
+he did not see: a press carries a digest of the state that its page showed. A list never counts a whole table. How
+values are shown is in `admin_display`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,6 +27,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from recallops.admin_display import change_url, read_only_moments
+from recallops.encryption import EncryptedTextField
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
@@ -42,6 +46,7 @@ else:
 
 ONLY_POST = _("This address does something and takes POST only. Go back and press the button on the page.")
 NOT_YOURS = _("You may look at this {name} but not do “{label}”: that needs the permission to {permission} it.")
+STALE = _("This {name} changed meanwhile, after your page was shown, so nothing was done. Look again, then press.")
 MOST_COUNTED = 10_000
 MOST_CHOICES = 100
 
@@ -117,7 +122,9 @@ def post_action(
     """Mark a method `(self, request, obj) -> sentence` of a ModelAdmin as an act on one object, by POST.
 
     Its address is `<id>/<name-with-dashes>/`, its URL name `<app>_<model>_<name>`. `permission` is one of the
-    `has_..._permission` methods of the ModelAdmin.
+    `has_..._permission` methods of the ModelAdmin. Every form that posts to it carries
+    `<input type="hidden" name="shown" value="{{ shown }}">`: change pages have `shown` in their context, other views
+    put `model_admin.shown(obj)` there. The ModelAdmin says by `controls` (or `control_state`) what it stands for.
     """
 
     def mark(method: Callable[..., str]) -> Callable[..., str]:
@@ -125,6 +132,11 @@ def post_action(
         return method
 
     return mark
+
+
+def digest_of(state: Any) -> str:
+    """Return a short text that differs when a state, of plain values, differs."""
+    return hashlib.sha256(json.dumps(state, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class UncountedChangeList(BaseChangeList):
@@ -148,6 +160,10 @@ class ModelAdmin(BaseModelAdmin):
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
     """Exceptions of an act whose text is a sentence for the person who pressed."""
 
+    controls: ClassVar[Sequence[str]] = ()
+    """The columns that a press depends on: changed since the page was shown, it is refused. None named: all that are
+    loaded, secrets excepted. Leave out what an engine writes all the time, or nobody can ever press."""
+
     @property
     def readonly_preprocess_fields(self) -> dict[str, Any]:
         """Show moments that are only looked at as all others are shown."""
@@ -168,18 +184,42 @@ class ModelAdmin(BaseModelAdmin):
         """Add the addresses of the acts."""
         kind = f"{self.opts.app_label}_{self.opts.model_name}"
         own = []
-        for name in dir(type(self)):
-            action = getattr(getattr(type(self), name, None), "post_action", None)
-            if action is not None:
-                address = f"<int:object_id>/{action.name.replace('_', '-')}/"
-                view = self.admin_site.admin_view(self._view_of(action))
-                own.append(path(address, view, name=f"{kind}_{action.name}"))
+        for action in self.post_actions():
+            address = f"<int:object_id>/{action.name.replace('_', '-')}/"
+            view = self.admin_site.admin_view(self._view_of(action))
+            own.append(path(address, view, name=f"{kind}_{action.name}"))
         return own + super().get_urls()
+
+    @classmethod
+    def post_actions(cls) -> list[PostAction]:
+        """Return the acts on one object, by name."""
+        marked = (getattr(getattr(cls, name, None), "post_action", None) for name in dir(cls))
+        return [action for action in marked if action is not None]
+
+    def control_state(self, obj: Any) -> Any:
+        """Return what a press on an object depends on, as plain values; never a secret."""
+        left_out = obj.get_deferred_fields()
+        loaded = [
+            field.attname
+            for field in self.opts.concrete_fields
+            if field.attname not in left_out and not isinstance(field, EncryptedTextField)
+        ]
+        return [getattr(obj, name) for name in self.controls or loaded]
+
+    def shown(self, obj: Any) -> str:
+        """Return what forms carry as `shown`: a digest of the state of an object that their page shows."""
+        return digest_of(self.control_state(obj))
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Give the page what its forms carry."""
+        if (obj := kwargs.get("obj")) is not None and self.post_actions():
+            context["shown"] = self.shown(obj)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def _view_of(self, action: PostAction) -> Callable[..., HttpResponseBase]:
         def view(request: HttpRequest, object_id: int) -> HttpResponseBase:
             if request.method != "POST":
-                return HttpResponseNotAllowed(["POST"], ONLY_POST, content_type="text/plain")
+                return HttpResponseNotAllowed(["POST"], str(ONLY_POST), content_type="text/plain")
             obj = self.get_object(request, str(object_id))
             if obj is None:
                 missing: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
@@ -187,6 +227,9 @@ class ModelAdmin(BaseModelAdmin):
                 )
                 return missing
             self.require(request, obj, permission=action.permission, label=action.label)
+            if request.POST.get("shown") != self.shown(obj):
+                messages.error(request, STALE.format(name=self.opts.verbose_name))
+                return HttpResponseRedirect(self.way_back(request, obj))
             try:
                 said = getattr(self, action.name)(request, obj)
             except self.refusals as refusal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -62,6 +62,7 @@ class ApiTokenAdmin(AuditedAdmin):
     search_help_text = "Begin of a label or of a token"
     ordering = ["-pk"]
     change_form_outer_before_template = "recallops/token_revoke.html"
+    controls: ClassVar = ("revoked_at", "expires_at")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Leave the digest where it is: no page needs it."""

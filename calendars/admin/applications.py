@@ -82,6 +82,7 @@ class ApplicationAdmin(AuditedAdmin):
     ]
     change_form_outer_before_template = "recallops/application_acts.html"
     refusals: ClassVar = (Refused,)
+    controls: ClassVar = ("paused", "tested_at")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """A new one has nothing to show yet, and whoever only looks gets no field for the URL."""
@@ -200,11 +201,13 @@ class ApplicationAdmin(AuditedAdmin):
             raise Refused(" ".join(str(error) for error in form.errors["since"]))
         since = form.cleaned_data["since"]
         count = outbox.replay(obj, since=since)
+        if not count:
+            return NONE_SINCE.format(since=since)
         AuditEntry.objects.record(
             actor=request.user, action="application.replay", subject=obj, since=since.isoformat(), count=count
         )
         transaction.on_commit(tasks.pump)
-        return _note(REPLAYED.format(count=count, since=since), obj) if count else NONE_SINCE.format(since=since)
+        return _note(REPLAYED.format(count=count, since=since), obj)
 
     # --- what is shown
 

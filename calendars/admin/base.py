@@ -34,6 +34,11 @@ class AuditedAdmin(ModelAdmin):
         if changed:
             obj.save(update_fields=changed)
 
+    def control_state(self, obj: Any) -> Any:
+        """Add the last act on it: whatever a person did meanwhile, another who did not see it shall look again."""
+        acts = AuditEntry.objects.filter(subject_kind=self.opts.label_lower, subject_id=obj.pk)
+        return [super().control_state(obj), acts.order_by("-pk").values_list("pk", flat=True).first()]
+
     def saved_along(self, form: Any) -> Sequence[str]:
         """Return columns that follow from what was changed."""
         return ()

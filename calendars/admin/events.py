@@ -93,6 +93,11 @@ class EventAdmin(HistoryAdmin):
         title = Coalesce(KeyTextTransform("summary", "raw"), KeyTextTransform("subject", "raw"))
         return rows.defer("raw", *sealed("connection")).annotate(headline=title)
 
+    def control_state(self, obj: Event) -> Any:
+        """Which meeting it is and what was chosen for it; sweeps write the rest again and again."""
+        choice = _choice(obj)
+        return [obj.occurrence_id, obj.start, obj.is_deleted, choice and (choice.record, choice.reason, choice.made_by)]
+
     def has_choose_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
         """The event itself is read-only: a choice is a row of its own."""
         return request.user.has_perm("calendars.change_recordingchoice")

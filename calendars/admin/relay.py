@@ -112,6 +112,7 @@ class RelayedAdmin(HistoryAdmin):
     ]
     change_form_outer_before_template = "recallops/relayed_again.html"
     refusals: ClassVar = (Refused,)
+    controls: ClassVar = ("state",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Leave bodies and URLs where they are."""

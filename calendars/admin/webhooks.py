@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -31,6 +31,7 @@ from recallops.logs import one_line
 GIVE = _("Give the secret.")
 SAME = _("This workspace has this secret already (fingerprint {fingerprint}).")
 OTHER_ENDPOINT = _("This endpoint belongs to another workspace.")
+WAITS_ALREADY = _("It waits already, so nothing was changed.")
 AGAIN = _("It will be looked at again within seconds.")
 NOT_YET = _("not yet: it waits to be looked at")
 NOT_PASSED_ON = _("no: its workspace had no application when it was handled")
@@ -262,6 +263,7 @@ class DeliveryAdmin(HistoryAdmin):
     ]
     readonly_fields = ["region_text", "passed_on", "body_text"]
     change_form_outer_before_template = "recallops/delivery_again.html"
+    controls: ClassVar = ("state",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Leave bodies where they are: a list does not show them, a page reads its own."""
@@ -279,8 +281,7 @@ class DeliveryAdmin(HistoryAdmin):
     @post_action(label=_("try again"), permission="redo")
     def try_again(self, request: HttpRequest, obj: Delivery) -> str:
         """Put it among those that wait."""
-        _wait_again([obj], request.user)
-        return str(AGAIN)
+        return str(AGAIN if _wait_again([obj], request.user) else WAITS_ALREADY)
 
     @admin.action(description=_("Try again"), permissions=["redo"])
     def try_these_again(self, request: HttpRequest, queryset: Any) -> None:

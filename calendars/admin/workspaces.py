@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from calendars import assignments, sync
 from calendars.admin.base import AuditedAdmin
 from calendars.leases import machine_now
-from calendars.models import ApiKey, Application, Calendar, OAuthClient, RateBudget, Workspace
+from calendars.models import ApiKey, Application, AuditEntry, Calendar, OAuthClient, RateBudget, Workspace
 from calendars.providers import connect, limits
 from recallops.admin_base import TabularInline, computed_once, post_action
 from recallops.admin_display import badge, moment, table, to
@@ -226,6 +226,7 @@ class ApiKeyAdmin(AuditedAdmin):
     fields = ["workspace", "label", "new_secret", "enabled", "last4", "fingerprint", "tested_at", "test_result"]
     readonly_fields = ["last4", "fingerprint", "tested_at", "test_result"]
     change_form_outer_before_template = "recallops/test_connection.html"
+    controls: ClassVar = ("workspace_id", "enabled", "fingerprint", "tested_at")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Leave the secret sealed: no page needs it."""
@@ -246,7 +247,9 @@ class ApiKeyAdmin(AuditedAdmin):
     @post_action(label=_("test connection"))
     def test_connection(self, request: HttpRequest, obj: ApiKey) -> str:
         """Try the key against its region."""
-        return connect.test_key(obj)
+        said = connect.test_key(obj)
+        AuditEntry.objects.record(actor=request.user, action="apikey.test", subject=obj, said=said)
+        return said
 
 
 class OAuthClientForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -69,6 +69,10 @@ class BatchAdmin(HistoryAdmin):
     ordering = ["-pk"]
     refusals: ClassVar = (Refused,)
 
+    def shown(self, obj: Any) -> str:
+        """What people decide; progress goes on under a page that is shown."""
+        return page.controls_digest(obj)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """As Django's own permissions say."""
         return request.user.has_perm("migrations_app.add_batch")
@@ -130,6 +134,7 @@ class BatchAdmin(HistoryAdmin):
             "title": batch.slug,
             "opts": self.opts,
             "original": batch,
+            "shown": shown["controls"],
             "delete_stop": delete,
             "cut_line": batch.handover.cut_line,
             "numbers_form": NumbersForm(

@@ -97,6 +97,7 @@ class FindingAdmin(ExportAdmin, HistoryAdmin):
         Column(_("why it was waived"), "waived_reason"),
     )
     refusals: ClassVar = (Refused,)
+    controls: ClassVar = ("severity", "gone_at", "waived_at")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Read what the page names along with it."""

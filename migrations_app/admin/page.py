@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +21,7 @@ from migrations_app.coverage import assignments_of
 from migrations_app.itineraries import OF_THE_BATCH, OF_THE_ITEM, position
 from migrations_app.models import Batch, BatchStatus, CoverageReading, Finding, Item, ItemStatus, Severity, ShareGroup
 from recallops import clock
+from recallops.admin_base import digest_of
 from recallops.admin_display import list_url
 from recallops.workers import workers_alive
 
@@ -172,7 +171,7 @@ def digest(shown: dict[str, Any]) -> str:
     plain["waits"] = [asdict(one) for one in shown["waits"]]
     plain["findings"] = [(one.pk, one.sentence, one.remedy, one.severity) for one in shown["findings"]]
     plain["acts"] = [entry.pk for entry, _ in shown["acts"]]
-    return hashlib.sha256(json.dumps(plain, default=str, sort_keys=True).encode()).hexdigest()[:16]
+    return digest_of(plain)
 
 
 def controls_digest(batch: Batch) -> str:
@@ -180,7 +179,7 @@ def controls_digest(batch: Batch) -> str:
     order = batch.handover
     shown = [batch.goal, order.paused, order.backwards, order.cut_line, batch.delete_confirmed_at, batch.closed_at]
     shown += [batch.soak, batch.canary_wait, batch.drivers]
-    return hashlib.sha256(json.dumps(shown, default=str).encode()).hexdigest()[:16]
+    return digest_of(shown)
 
 
 # --- the parts

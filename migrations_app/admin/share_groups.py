@@ -104,6 +104,11 @@ class ShareGroupAdmin(HistoryAdmin):
             return None
         return page.with_exceptions(self.get_queryset(request)).filter(pk=int(object_id)).first()
 
+    def control_state(self, obj: ShareGroup) -> Any:
+        """What staff decide by: whether it is cut, and what was accepted. The engine forms it anew at every look."""
+        accepted = [(one["pk"], one["exception"]) for one in obj.accepted_json]  # type: ignore[attr-defined]
+        return [obj.state, obj.batch.closed_at, accepted]
+
     def has_accept_permission(self, request: HttpRequest, obj: ShareGroup | None = None) -> bool:
         """Whoever may change batches decides which of their meetings may be doubled."""
         return request.user.has_perm("migrations_app.change_batch")

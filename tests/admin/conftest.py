@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
@@ -23,6 +23,12 @@ def time_stands_still() -> Iterator[clock.ManualClock]:
     moment = clock.ManualClock(NOON)
     with clock.use(moment):
         yield moment
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(settings: Any) -> None:
+    """Half a second for each person of the cast is what a strong hash costs; nobody breaks in here."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

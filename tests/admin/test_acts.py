@@ -1,227 +1,225 @@
-"""Every button: by POST only, with CSRF token and permission, once, and with a sentence when it may not be pressed."""
+"""Every button: by POST only, with CSRF token and permission, on the state that was seen, once, with a sentence."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
-from django.contrib.messages import get_messages
+from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from calendars.models import ApiKey, AuditEntry, Calendar, Delivery, Event, Handover, RecordingChoice
-from migrations_app.itineraries import Step
-from migrations_app.models import Batch, Finding, Item, ItemStatus, Severity
-from tests.admin.builders import (
-    NOON,
-    make_batch,
-    make_choice,
-    make_connection,
-    make_delivery,
-    make_endpoint,
-    make_event,
-    make_finding,
-    make_item,
-    make_key,
-    make_staff,
-    make_workspace,
+from calendars.models import (
+    ApiKey,
+    ApiToken,
+    Application,
+    Assignment,
+    AuditEntry,
+    Calendar,
+    Delivery,
+    Event,
+    Handover,
+    RecordingChoice,
+    Relayed,
 )
+from calendars.providers.recall import RecallClient
+from calendars.relay import post
+from migrations_app.itineraries import Step
+from migrations_app.models import Batch, Finding, Item, ItemStatus, Severity, ShareGroup
+from recallops.admin_base import ModelAdmin
+from tests.admin.acts import ACTS, Act, person_who_may
+from tests.admin.builders import make_batch, make_finding, make_item, make_staff
+from tests.admin.pressing import address, press, said, shown
 
 pytestmark = pytest.mark.django_db
-
-
-@dataclass(frozen=True)
-class Act:
-    """A button, what is posted, what it is pressed on, and a state in which it must refuse."""
-
-    name: str
-    build: Callable[[], Any]
-    data: dict[str, str] = field(default_factory=dict)
-    wrong: Callable[[Any], Any] = lambda subject: None
-    refusal: str = ""
-
-    def url(self, subject: Any) -> str:
-        return reverse(f"admin:{self.name}", args=[subject.pk])
-
-
-def _closed(batch: Batch) -> None:
-    Batch.objects.filter(pk=batch.pk).update(closed_at=NOON)
-
-
-def _paused(batch: Batch, paused: bool = True) -> None:
-    Handover.objects.filter(pk=batch.handover_id).update(paused=paused)
-
-
-def _batch_that_failed() -> Batch:
-    batch = make_batch()
-    make_item(batch, status=ItemStatus.FAILED, reason="The provider refused it.")
-    return batch
-
-
-def _paused_batch() -> Batch:
-    batch = make_batch()
-    _paused(batch)
-    return batch
-
-
-def _waived(finding: Finding) -> None:
-    Finding.objects.filter(pk=finding.pk).update(waived_at=NOON, waived_reason="known")
-
-
-def _event() -> Event:
-    return make_event(make_connection(make_workspace()))
-
-
-def _chosen_event() -> Event:
-    event = _event()
-    make_choice(event.occurrence)
-    return event
-
-
-BATCH = "migrations_app_batch_"
-ACTS = [
-    Act(BATCH + "goal", make_batch, {"step": "preflight"}, _closed, "closed"),
-    Act(BATCH + "cut_line", make_batch, {"at": "2026-11-24 06:00"}, _closed, "closed"),
-    Act(BATCH + "pause", make_batch, {"reason": "lunch"}, _paused, "changed this batch"),
-    Act(BATCH + "resume", _paused_batch, {}, lambda batch: _paused(batch, False), "changed this batch"),
-    Act(BATCH + "go_back", make_batch, {}, _closed, "closed"),
-    Act(BATCH + "retry_failed", _batch_that_failed, {}, _closed, "closed"),
-    Act(
-        BATCH + "numbers",
-        make_batch,
-        {"soak": "2 00:00:00", "canary_wait": "00:30:00", "drivers": "2"},
-        _closed,
-        "closed",
-    ),
-    Act(
-        "migrations_app_finding_waive",
-        lambda: make_finding(make_batch(), severity=Severity.BLOCKING),
-        {"reason": "agreed with the customer"},
-        _waived,
-        "already waived",
-    ),
-]
-CHOICE = {"reason": "the client asked"}
-ALL = [
-    Act("calendars_event_record", _event, CHOICE),
-    Act("calendars_event_do_not_record", _event, CHOICE),
-    Act("calendars_event_as_the_policy_says", _chosen_event),
-    *ACTS,
-    Act("calendars_apikey_test_connection", lambda: make_key(make_workspace())),
-    Act("calendars_delivery_try_again", lambda: make_delivery(make_endpoint(make_workspace()))),
-]
 each = pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
-every = pytest.mark.parametrize("act", ALL, ids=lambda act: act.name)
+
+
+@pytest.fixture(autouse=True)
+def doors(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What acts reach outside answers: the company's application, and the provider."""
+    settings.RELAY_PRIVATE = True
+    post.use_transport(httpx.MockTransport(lambda request: httpx.Response(204)))
+    monkeypatch.setattr(RecallClient, "probe", lambda self: SimpleNamespace(out_of_credit=False))
+    yield
+    post.use_transport(None)
 
 
 def _rows() -> list[Any]:
     """Everything that an act could change."""
     return [
-        list(model.objects.order_by("pk").values())
-        for model in (Batch, Handover, Item, Finding, AuditEntry, ApiKey, Delivery, RecordingChoice, Calendar)  # type: ignore[attr-defined]
+        list(model._default_manager.order_by("pk").values())  # type: ignore[attr-defined]
+        for model in (
+            *(Batch, Handover, Item, Finding, ShareGroup, Assignment, Calendar),
+            *(ApiKey, ApiToken, Application, AuditEntry, Delivery, Event, RecordingChoice, Relayed),
+        )
     ]
 
 
-def _said(response: Any) -> str:
-    return " ".join(str(message) for message in get_messages(response.wsgi_request))
+def _logged_in(*permissions: str) -> Client:
+    client = Client()
+    client.force_login(person_who_may(*permissions))
+    return client
 
 
-@every
-@pytest.mark.parametrize("method", ["get", "head", "put", "delete"])
-def test_an_act_is_refused_by_any_other_method_than_post(act: Act, method: str, chief: Client) -> None:
+def _view(subject: Any) -> str:
+    return f"{subject._meta.app_label}.view_{subject._meta.model_name}"
+
+
+def _method(act: Act) -> str:
+    return act.name.partition("_")[2]
+
+
+def test_every_act_is_in_the_table() -> None:
+    found = {
+        f"{model._meta.model_name}_{action.name}"
+        for model, pages in admin.site._registry.items()
+        if isinstance(pages, ModelAdmin)
+        for action in pages.post_actions()
+    }
+    assert found == {act.name for act in ACTS}
+    assert len(found) == len(ACTS)
+
+
+@each
+def test_an_act_is_refused_by_any_other_method_than_post(act: Act, chief: Client) -> None:
     subject = act.build()
     before = _rows()
-    response = getattr(chief, method)(act.url(subject), act.data)
-    assert response.status_code == 405
+    data = {"shown": shown(subject), **act.posted(subject)}
+    for method in ("get", "head", "put", "patch", "delete"):
+        response = getattr(chief, method)(address(subject, _method(act)), data)
+        assert response.status_code == 405, method
     assert _rows() == before
 
 
-@every
+@each
 def test_an_act_without_a_csrf_token_changes_nothing(act: Act) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(make_staff(superuser=True))
     subject = act.build()
     before = _rows()
-    response = client.post(act.url(subject), act.data)
+    response = press(client, subject, _method(act), **act.posted(subject))
     assert response.status_code == 403
     assert "Nothing was done" in response.content.decode()
     assert _rows() == before
 
 
-@every
+@each
 def test_an_act_needs_the_permission_and_says_so(act: Act, looker: Client) -> None:
     subject = act.build()
     before = _rows()
-    response = looker.post(act.url(subject), act.data)
+    response = press(looker, subject, _method(act), **act.posted(subject))
     assert response.status_code == 403
     assert "that needs the permission to" in response.content.decode()
     assert _rows() == before
 
 
-@every
+@each
 def test_an_act_needs_a_login(act: Act, client: Client) -> None:
     subject = act.build()
     before = _rows()
-    response = client.post(act.url(subject), act.data)
+    response = press(client, subject, _method(act), **act.posted(subject))
     assert response.status_code == 302
     assert "/login/" in response["Location"]
     assert _rows() == before
 
 
 @each
-def test_an_act_in_the_wrong_state_is_refused_with_a_sentence(act: Act, driver: Client) -> None:
+def test_an_act_in_the_wrong_state_is_refused_with_a_sentence(act: Act) -> None:
     subject = act.build()
+    client = _logged_in(act.needs, _view(subject))
+    posted = act.posted(subject)
     act.wrong(subject)
     before = _rows()
-    response = driver.post(act.url(subject), act.data)
+    response = press(client, subject, _method(act), **posted)
     assert response.status_code == 302
-    assert act.refusal in _said(response)
+    assert said(response)
+    assert act.refusal in said(response)
     assert _rows() == before
 
 
 @each
-def test_an_act_that_is_allowed_is_done_and_said_and_on_record(act: Act, driver: Client) -> None:
+def test_an_act_that_is_allowed_is_done_and_said_and_on_record(act: Act) -> None:
     subject = act.build()
+    client = _logged_in(act.needs, _view(subject))
     before = _rows()
     acts = AuditEntry.objects.count()
-    response = driver.post(act.url(subject), act.data)
+    response = press(client, subject, _method(act), **act.posted(subject))
     assert response.status_code == 302
-    assert _said(response)
+    assert said(response)
     assert _rows() != before
     entry = AuditEntry.objects.order_by("pk").last()
     assert AuditEntry.objects.count() == acts + 1
     assert entry is not None
-    assert entry.actor_name == "driver"
+    assert entry.actor_name.startswith("staff-")
 
 
-@pytest.mark.parametrize("act", [act for act in ACTS if "cut_line" not in act.name], ids=lambda act: act.name)
-def test_a_double_click_acts_once(act: Act, driver: Client) -> None:
+@each
+def test_a_double_click_acts_once_and_the_second_press_is_answered_with_a_sentence(act: Act) -> None:
     subject = act.build()
-    acts = AuditEntry.objects.count()
-    for _ in range(2):
-        response = driver.post(act.url(subject), act.data)
+    client = _logged_in(act.needs, _view(subject))
+    posted = {"shown": shown(subject), **act.posted(subject)}
+    client.post(address(subject, _method(act)), posted)
+    once = _rows()
+    response = client.post(address(subject, _method(act)), posted)
     assert response.status_code == 302
-    assert _said(response), "the second press is answered with a sentence"
-    assert AuditEntry.objects.count() == acts + 1
+    assert len(said(response)) > 0
+    assert _rows() == once
+
+
+@each
+def test_what_changed_after_the_page_was_shown_is_looked_at_again_first(act: Act) -> None:
+    subject = act.build()
+    client = _logged_in(act.needs, _view(subject))
+    posted = {"shown": shown(subject), **act.posted(subject)}
+    act.press_by_another(subject)
+    before = _rows()
+    response = client.post(address(subject, _method(act)), posted)
+    assert response.status_code == 302
+    assert "exist" in said(response) or "changed meanwhile" in said(response)
+    assert _rows() == before
+
+
+@each
+def test_a_press_that_does_not_say_what_was_shown_is_refused(act: Act) -> None:
+    subject = act.build()
+    client = _logged_in(act.needs, _view(subject))
+    before = _rows()
+    for sent in ({}, {"shown": ""}, {"shown": "0123456789abcdef"}):
+        response = client.post(address(subject, _method(act)), {**act.posted(subject), **sent})
+        assert "changed meanwhile" in said(response), sent
+    assert _rows() == before
+
+
+@each
+def test_the_page_has_the_form_and_it_carries_what_is_shown(act: Act, chief: Client) -> None:
+    subject = act.build()
+    kind = f"{subject._meta.app_label}_{subject._meta.model_name}"
+    page = chief.get(reverse(f"admin:{kind}_change", args=[subject.pk])).content.decode()
+    assert f'action="{address(subject, _method(act))}"' in page
+    forms = re.findall(r'<form[^>]*method="post"[^>]*action="/admin/[^"]*/\d+/[^"]+/"[^>]*>.*?</form>', page, re.DOTALL)
+    assert forms
+    assert all(f'name="shown" value="{shown(subject)}"' in form for form in forms)
 
 
 def test_an_act_on_a_row_that_is_gone_goes_back_to_the_start(driver: Client) -> None:
     response = driver.post(reverse("admin:migrations_app_batch_pause", args=[10**6]))
     assert response.status_code == 302
-    assert "exist" in _said(response)
+    assert "exist" in said(response)
 
 
 def test_delete_old_needs_the_name_to_the_letter(driver: Client) -> None:
     batch = make_batch("acme", goal=Step.HAND_OVER, step=Step.HAND_OVER)
-    url = reverse("admin:migrations_app_batch_goal", args=[batch.pk])
     for confirm in ("", "Acme", "acme-eu"):
-        response = driver.post(url, {"step": "delete_old", "confirm": confirm})
-        assert "typ" in _said(response)
+        response = press(driver, batch, "goal", step="delete_old", confirm=confirm)
+        assert "typ" in said(response)
         batch.refresh_from_db()
         assert batch.goal == Step.HAND_OVER
-    driver.post(url, {"step": "delete_old", "confirm": "acme"})
+    press(driver, batch, "goal", step="delete_old", confirm="acme")
     batch.refresh_from_db()
     assert batch.goal == Step.DELETE_OLD
     assert batch.delete_confirmed_by is not None
@@ -230,8 +228,8 @@ def test_delete_old_needs_the_name_to_the_letter(driver: Client) -> None:
 @pytest.mark.parametrize("step", ["", "everything", "delete old", "1"])
 def test_a_step_that_does_not_exist_is_refused(step: str, driver: Client) -> None:
     batch = make_batch()
-    response = driver.post(reverse("admin:migrations_app_batch_goal", args=[batch.pk]), {"step": step})
-    assert "There is no such step" in _said(response)
+    response = press(driver, batch, "goal", step=step)
+    assert "There is no such step" in said(response)
     batch.refresh_from_db()
     assert batch.goal == ""
 
@@ -239,8 +237,8 @@ def test_a_step_that_does_not_exist_is_refused(step: str, driver: Client) -> Non
 @pytest.mark.parametrize("at", ["", "tomorrow", "2026-13-01 00:00", "10:00"])
 def test_a_cut_line_that_is_no_time_is_refused(at: str, driver: Client) -> None:
     batch = make_batch()
-    response = driver.post(reverse("admin:migrations_app_batch_cut_line", args=[batch.pk]), {"at": at})
-    assert "year-month-day" in _said(response)
+    response = press(driver, batch, "cut_line", at=at)
+    assert "year-month-day" in said(response)
     assert Handover.objects.get(pk=batch.handover_id).cut_line is None
 
 
@@ -250,24 +248,23 @@ def test_a_cut_line_that_is_no_time_is_refused(at: str, driver: Client) -> None:
 def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, str], driver: Client) -> None:
     batch = make_batch()
     data = {"soak": "2 00:00:00", "canary_wait": "00:30:00", "drivers": "2", **wrong}
-    response = driver.post(reverse("admin:migrations_app_batch_numbers", args=[batch.pk]), data)
-    assert _said(response)
+    response = press(driver, batch, "numbers", **data)
+    assert said(response)
     before, after = batch, Batch.objects.get(pk=batch.pk)
     assert (after.soak, after.canary_wait, after.drivers) == (before.soak, before.canary_wait, before.drivers)
 
 
 def test_waiving_needs_a_reason(driver: Client) -> None:
     finding = make_finding(make_batch(), severity=Severity.BLOCKING)
-    response = driver.post(reverse("admin:migrations_app_finding_waive", args=[finding.pk]), {"reason": "  "})
-    assert "Say in a few words" in _said(response)
+    response = press(driver, finding, "waive", reason="  ")
+    assert "Say in a few words" in said(response)
     finding.refresh_from_db()
     assert finding.waived_at is None
 
 
 def test_the_way_back_stays_on_this_site(driver: Client) -> None:
     batch = make_batch()
-    url = reverse("admin:migrations_app_batch_pause", args=[batch.pk])
-    response = driver.post(url, {"next": "https://evil.example/"})
+    response = press(driver, batch, "pause", next="https://evil.example/")
     assert response["Location"] == reverse("admin:migrations_app_batch_change", args=[batch.pk])
 
 
@@ -277,7 +274,7 @@ def test_retry_failed_of_the_items_list_walks_only_the_failed_ones_chosen(driver
     done = make_item(batch, status=ItemStatus.DONE)
     url = reverse("admin:migrations_app_item_changelist")
     response = driver.post(url, {"action": "retry_failed", "_selected_action": [failed.pk, done.pk]})
-    assert "1 item(s) will be tried again" in _said(response)
+    assert "1 item(s) will be tried again" in said(response)
     status = dict(Item.objects.values_list("pk", "status"))
     assert status == {failed.pk: ItemStatus.READY, other.pk: ItemStatus.FAILED, done.pk: ItemStatus.DONE}
 

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
@@ -16,6 +15,7 @@ from calendars.admin.masking import HiddenElsewhereError, masked, unmasked
 from calendars.models import AuditEntry, BotProfile, Calendar, RecordingChoice, RecordingPolicy, Verdict
 from recallops import clock
 from tests.admin import builders as make
+from tests.admin.pressing import press, said
 
 pytestmark = pytest.mark.django_db
 ADD = {name: f"admin:calendars_{name}_add" for name in ("botprofile", "recordingpolicy", "recordingchoice")}
@@ -29,10 +29,6 @@ def text_of(client: Client, url: str) -> str:
 
 def page_of(row: Any) -> str:
     return reverse(f"admin:calendars_{row._meta.model_name}_change", args=[row.pk])
-
-
-def said(response: Any) -> str:
-    return " ".join(str(message) for message in get_messages(response.wsgi_request))
 
 
 def judged_again() -> set[str]:
@@ -204,23 +200,21 @@ def test_an_event_of_a_series_leads_to_a_choice_for_the_series(event: Any, chief
 def test_choosing_for_an_event_stands_above_the_policy_until_it_is_taken_back(event: Any, chief: Client) -> None:
     own = event.occurrence.calendar.email
     make.make_policy(event.occurrence.calendar, which="external")
-    url = {name: reverse(f"admin:calendars_event_{name}", args=[event.pk]) for name in ("record", "do_not_record")}
-    assert "whatever the policy says" in said(chief.post(url["record"], {"reason": " asked\nfor\x00 "}))
+    assert "whatever the policy says" in said(press(chief, event, "record", reason=" asked\nfor\x00 "))
     choice = RecordingChoice.objects.get(occurrence=event.occurrence)
     assert (choice.record, choice.reason, choice.made_by) == (True, "asked for", "chief")
     assert judged_again() == {own}
     assert "chosen for this event: asked for" in text_of(chief, page_of(event))
-    chief.post(url["record"], {"reason": "asked for"})
+    press(chief, event, "record", reason="asked for")
     assert judged_again() == set(), "the second press changes nothing"
-    chief.post(url["do_not_record"])
+    press(chief, event, "do_not_record")
     choice.refresh_from_db()
     assert not choice.record
     assert judged_again() == {own}
-    back = reverse("admin:calendars_event_as_the_policy_says", args=[event.pk])
-    chief.post(back)
+    press(chief, event, "as_the_policy_says")
     assert not RecordingChoice.objects.exists()
     assert judged_again() == {own}
-    assert "Nothing was chosen" in said(chief.post(back))
+    assert "Nothing was chosen" in said(press(chief, event, "as_the_policy_says"))
     acts = AuditEntry.objects.order_by("pk").values_list("action", flat=True)
     assert list(acts) == ["event.record", "event.do_not_record", "event.as_policy"]
 

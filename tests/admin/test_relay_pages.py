@@ -21,6 +21,7 @@ from calendars.relay import outbox, post
 from recallops import clock
 from recallops.encryption import fingerprint
 from tests.admin import builders as make
+from tests.admin.pressing import address, shown
 
 pytestmark = pytest.mark.django_db
 
@@ -43,8 +44,7 @@ def page_of(row: Any) -> str:
 
 def press(client: Client, row: Any, act: str, **data: Any) -> str:
     """Press a button; return what is said on the next page."""
-    url = reverse(f"admin:calendars_{row._meta.model_name}_{act}", args=[row.pk])
-    response = client.post(url, data, follow=True)
+    response = client.post(address(row, act), {"shown": shown(row), **data}, follow=True)
     assert response.status_code == 200
     return " ".join(str(message) for message in response.context["messages"])
 

@@ -15,6 +15,7 @@ from calendars.relay import outbox
 from migrations_app.models import Batch, Item, ShareGroup
 from recallops import clock
 from tests.admin import builders as make
+from tests.admin.pressing import address, shown
 
 pytestmark = pytest.mark.django_db
 
@@ -46,8 +47,7 @@ def text_of(client: Client, url: str) -> str:
 
 
 def press(client: Client, group: ShareGroup, act: str, **data: Any) -> str:
-    url = reverse(f"admin:migrations_app_sharegroup_{act}", args=[group.pk])
-    response = client.post(url, data, follow=True)
+    response = client.post(address(group, act), {"shown": shown(group), **data}, follow=True)
     assert response.status_code == 200
     return " ".join(str(message) for message in response.context["messages"])
 

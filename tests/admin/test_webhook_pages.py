@@ -15,6 +15,7 @@ from calendars.models import AuditEntry, Delivery, WebhookEndpoint, WebhookRefus
 from calendars.webhooks.advice import WHAT_TO_DO
 from recallops import clock
 from tests.admin import builders as make
+from tests.admin.pressing import press
 
 pytestmark = pytest.mark.django_db
 
@@ -159,9 +160,8 @@ def test_a_delivery_from_an_address_with_another_region_says_so(chief: Client) -
 def test_try_again_lets_it_wait_again_and_is_on_record(chief: Client) -> None:
     endpoint = make.make_endpoint(make.make_workspace())
     row = make.make_delivery(endpoint, state=Delivery.State.FAILED, reason="broke", handled_at=make.NOON)
-    url = reverse("admin:calendars_delivery_try_again", args=[row.pk])
     for _ in range(2):
-        assert chief.post(url).status_code == 302
+        assert press(chief, row, "try_again").status_code == 302
     row.refresh_from_db()
     assert (row.state, row.reason, row.handled_at) == ("received", "", None)
     assert AuditEntry.objects.filter(action="delivery.again", subject_id=row.pk).count() == 1

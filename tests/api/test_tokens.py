@@ -18,6 +18,7 @@ from calendars.models import ApiToken, AuditEntry, Scope
 from recallops import clock
 from recallops.redaction import redact
 from tests.admin import builders as make
+from tests.admin.pressing import press
 from tests.api.conftest import client_of
 
 pytestmark = pytest.mark.django_db
@@ -168,7 +169,7 @@ def test_revoking_is_a_post_by_whoever_may_and_stays_on_record(chief: Client) ->
     assert looker.post(url).status_code == 403
     assert not AuditEntry.objects.exists()
     for _ in range(2):
-        chief.post(url)
+        press(chief, token, "revoke")
     token.refresh_from_db()
     assert token.revoked_at is not None
     assert [entry.action for entry in AuditEntry.objects.all()] == ["apitoken.revoke"]

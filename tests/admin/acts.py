@@ -1,0 +1,354 @@
+"""Every act on one object that the admin has. A button without a row here fails `test_every_act_is_in_the_table`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from calendars.models import (
+    Application,
+    AuditEntry,
+    Calendar,
+    Delivery,
+    Event,
+    Handover,
+    RecordingChoice,
+    Relayed,
+)
+from migrations_app.models import Batch, Finding, ItemStatus, Severity, ShareGroup
+from recallops import clock
+from tests.admin import builders as make
+from tests.admin.builders import NOON
+
+
+def _gone(subject: Any) -> None:
+    """The state in which nothing can be done any more: for acts that every state allows."""
+    type(subject).objects.filter(pk=subject.pk).delete()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """A button: what it is pressed on, what is posted, who may, when not, and what makes its page a stale one."""
+
+    name: str
+    """Of the model and the method, as in its URL's name."""
+    build: Callable[[], Any]
+    needs: str
+    """The permission."""
+    data: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]]
+    wrong: Callable[[Any], None] = _gone
+    refusal: str = "exist"
+    meanwhile: Callable[[Any], None] | None = None
+    """What somebody else does after the page was shown; none: what brings it into the wrong state."""
+
+    def posted(self, subject: Any) -> dict[str, Any]:
+        """Return the fields of its form."""
+        return dict(self.data(subject) if callable(self.data) else self.data)
+
+    def press_by_another(self, subject: Any) -> None:
+        """Change what the page showed."""
+        (self.meanwhile or self.wrong)(subject)
+
+
+# --- states
+
+
+def _closed(batch: Batch) -> None:
+    Batch.objects.filter(pk=batch.pk).update(closed_at=NOON)
+
+
+def _paused(batch: Batch) -> None:
+    Handover.objects.filter(pk=batch.handover_id).update(paused=True)
+
+
+def _resumed(batch: Batch) -> None:
+    Handover.objects.filter(pk=batch.handover_id).update(paused=False)
+
+
+def _another_goal(batch: Batch) -> None:
+    Batch.objects.filter(pk=batch.pk).update(goal="preflight")
+
+
+def _batch_that_failed() -> Batch:
+    batch = make.make_batch()
+    make.make_item(batch, status=ItemStatus.FAILED, reason="The provider refused it.")
+    return batch
+
+
+def _paused_batch() -> Batch:
+    batch = make.make_batch()
+    _paused(batch)
+    return batch
+
+
+def _waived(finding: Finding) -> None:
+    Finding.objects.filter(pk=finding.pk).update(waived_at=NOON, waived_reason="known")
+
+
+def _event() -> Event:
+    return make.make_event(make.make_connection(make.make_workspace()))
+
+
+def _chosen_event() -> Event:
+    event = _event()
+    make.make_choice(event.occurrence)
+    return event
+
+
+def _chosen_by_another(event: Event) -> None:
+    make.make_choice(event.occurrence, record=False, reason="by somebody else")
+
+
+def _not_chosen(event: Event) -> None:
+    RecordingChoice.objects.filter(occurrence=event.occurrence_id).delete()
+
+
+def _moved(event: Event) -> None:
+    Event.objects.filter(pk=event.pk).update(start=event.start + timedelta(hours=1))
+
+
+def _application() -> Application:
+    application = make.make_application()
+    make.make_application_secret(application)
+    make.make_workspace(application=application)
+    return application
+
+
+def _unused_application() -> Application:
+    application = make.make_application()
+    make.make_application_secret(application)
+    return application
+
+
+def _with(state: str, *, due_in: timedelta = timedelta(0)) -> Callable[[], Application]:
+    def build() -> Application:
+        application = _application()
+        delivery = make.make_delivery(make.make_endpoint(application.workspaces.get()))
+        make.make_relayed(application, delivery, state=state, due_at=clock.now() + due_in)
+        return application
+
+    return build
+
+
+def _stopped_sending() -> Application:
+    application = _application()
+    _stopped(application)
+    return application
+
+
+def _stopped(application: Application) -> None:
+    Application.objects.filter(pk=application.pk).update(paused=True)
+
+
+def _sending(application: Application) -> None:
+    Application.objects.filter(pk=application.pk).update(paused=False)
+
+
+def _nothing_passed_on(application: Application) -> None:
+    Relayed.objects.filter(application=application).delete()
+    Delivery.objects.all().delete()
+
+
+def _act_by_another(subject: Any) -> None:
+    AuditEntry.objects.record(actor=None, action="another.act", subject=subject)
+
+
+def _delivery() -> Delivery:
+    return make.make_delivery(make.make_endpoint(make.make_workspace()))
+
+
+def _waits(row: Any) -> None:
+    state = {Delivery: Delivery.State.RECEIVED, Relayed: Relayed.State.WAITING}[type(row)]
+    type(row).objects.filter(pk=row.pk).update(state=state)
+
+
+def _given_up() -> Relayed:
+    return make.make_relayed(make.make_application(), _delivery(), state=Relayed.State.DEAD)
+
+
+def _group(exception: str = "") -> ShareGroup:
+    batch = make.make_batch()
+    make.make_external(batch)
+    group = make.make_share_group(batch, items=(make.make_item(batch),))
+    calendars = tuple(Calendar.objects.filter(connections__items__group=group))
+    make.make_assignment(batch.source, calendars=calendars, start=clock.now(), exception=exception)
+    return group
+
+
+def _cut(group: ShareGroup) -> None:
+    ShareGroup.objects.filter(pk=group.pk).update(state=ShareGroup.State.CUT, cut_at=NOON)
+
+
+def _meeting(group: ShareGroup) -> dict[str, Any]:
+    calendar = Calendar.objects.get(connections__items__group=group)
+    (occurrence,) = calendar.occurrences.all()
+    return {"meeting": occurrence.assignment_id, "reason": "a town hall"}
+
+
+def _revoked(token: Any) -> None:
+    type(token).objects.filter(pk=token.pk).update(revoked_at=NOON)
+
+
+# --- the table
+
+DRIVE = "migrations_app.change_batch"
+RELAY = "calendars.change_application"
+CHOOSE = "calendars.change_recordingchoice"
+ASKED = {"reason": "the client asked"}
+
+ACTS = [
+    Act(
+        name="batch_goal",
+        build=make.make_batch,
+        needs=DRIVE,
+        data={"step": "preflight"},
+        wrong=_closed,
+        refusal="closed",
+    ),
+    Act(
+        name="batch_cut_line",
+        build=make.make_batch,
+        needs=DRIVE,
+        data={"at": "2026-11-24 06:00"},
+        wrong=_closed,
+        refusal="closed",
+        meanwhile=_another_goal,
+    ),
+    Act(
+        name="batch_pause",
+        build=make.make_batch,
+        needs=DRIVE,
+        data={"reason": "lunch"},
+        wrong=_paused,
+        refusal="changed this batch",
+    ),
+    Act(name="batch_resume", build=_paused_batch, needs=DRIVE, data={}, wrong=_resumed, refusal="changed this batch"),
+    Act(name="batch_go_back", build=make.make_batch, needs=DRIVE, data={}, wrong=_closed, refusal="closed"),
+    Act(name="batch_retry_failed", build=_batch_that_failed, needs=DRIVE, data={}, wrong=_closed, refusal="closed"),
+    Act(
+        name="batch_leave_failed",
+        build=_batch_that_failed,
+        needs=DRIVE,
+        data={"reason": "they left the company"},
+        wrong=_closed,
+        refusal="closed",
+    ),
+    Act(
+        name="batch_numbers",
+        build=make.make_batch,
+        needs=DRIVE,
+        data={"soak": "2 00:00:00", "canary_wait": "00:30:00", "drivers": "2"},
+        wrong=_closed,
+        refusal="closed",
+    ),
+    Act(
+        name="finding_waive",
+        build=lambda: make.make_finding(make.make_batch(), severity=Severity.BLOCKING),
+        needs="migrations_app.change_finding",
+        data={"reason": "agreed with the customer"},
+        wrong=_waived,
+        refusal="already waived",
+    ),
+    Act(
+        name="sharegroup_accept",
+        build=_group,
+        needs=DRIVE,
+        data=_meeting,
+        wrong=_cut,
+        refusal="is cut already",
+    ),
+    Act(
+        name="sharegroup_accept_no_more",
+        build=lambda: _group("a town hall"),
+        needs=DRIVE,
+        data=_meeting,
+        wrong=_cut,
+        refusal="is cut already",
+    ),
+    Act(name="event_record", build=_event, needs=CHOOSE, data=ASKED, meanwhile=_chosen_by_another),
+    Act(name="event_do_not_record", build=_event, needs=CHOOSE, data=ASKED, meanwhile=_moved),
+    Act(
+        name="event_as_the_policy_says",
+        build=_chosen_event,
+        needs=CHOOSE,
+        data={},
+        wrong=_not_chosen,
+        refusal="Nothing was chosen",
+    ),
+    Act(
+        name="apikey_test_connection",
+        build=lambda: make.make_key(make.make_workspace()),
+        needs="calendars.change_apikey",
+        data={},
+        meanwhile=_act_by_another,
+    ),
+    Act(
+        name="apitoken_revoke",
+        build=lambda: make.make_token()[0],
+        needs="calendars.change_apitoken",
+        data={},
+        wrong=_revoked,
+        refusal="already",
+    ),
+    Act(
+        name="delivery_try_again",
+        build=_delivery,
+        needs="calendars.change_delivery",
+        data={},
+        wrong=_waits,
+        refusal="",
+    ),
+    Act(
+        name="relayed_send_again",
+        build=_given_up,
+        needs="calendars.change_relayed",
+        data={},
+        wrong=_waits,
+        refusal="It waits already",
+    ),
+    Act(
+        name="application_send_test",
+        build=_unused_application,
+        needs=RELAY,
+        data={},
+        meanwhile=_act_by_another,
+    ),
+    Act(name="application_pause", build=_application, needs=RELAY, data={}, wrong=_stopped, refusal="paused already"),
+    Act(name="application_go_on", build=_stopped_sending, needs=RELAY, data={}, wrong=_sending, refusal="not paused"),
+    Act(
+        name="application_hasten",
+        build=_with(Relayed.State.WAITING, due_in=timedelta(hours=2)),
+        needs=RELAY,
+        data={},
+        wrong=_nothing_passed_on,
+        refusal="Nothing waits",
+        meanwhile=_act_by_another,
+    ),
+    Act(
+        name="application_send_given_up",
+        build=_with(Relayed.State.DEAD),
+        needs=RELAY,
+        data={},
+        wrong=_nothing_passed_on,
+        refusal="Nothing was given up",
+        meanwhile=_act_by_another,
+    ),
+    Act(
+        name="application_replay",
+        build=_with(Relayed.State.DELIVERED),
+        needs=RELAY,
+        data={"since": "2026-11-23 11:00"},
+        wrong=_nothing_passed_on,
+        refusal="2026-11-23 11:00",
+        meanwhile=_act_by_another,
+    ),
+]
+
+
+def person_who_may(*permissions: str) -> User:
+    """Somebody with these permissions and no other."""
+    return make.make_staff(permissions=permissions)
