@@ -15,5 +15,7 @@ class MigrationsConfig(AppConfig):
     def ready(self) -> None:
         """Keep the groups of staff as the table of roles says; this app is the last, so all permissions are there."""
         from migrations_app import roles
+        from migrations_app.mail import milestones
 
         post_migrate.connect(roles.grant, sender=self, dispatch_uid="roles")
+        post_migrate.connect(milestones.fill_templates, sender=self, dispatch_uid="mail templates")

@@ -13,18 +13,21 @@ from typing import Any
 VIEWER, OPERATOR, APPROVER, ADMINISTRATOR = ROLES = ("viewer", "operator", "approver", "administrator")
 
 SEEN = """
-calendars.view:application assignment auditentry bot botprofile calendar connection customer delivery endpointlimit
+calendars.view:application assignment auditentry bot botprofile calendar connection customer customercontact delivery
+calendars.view:endpointlimit
 calendars.view:event handover idmapping intent recordingchoice recordingpolicy region relayed webhookendpoint
 calendars.view:webhookrefusal workspace
-migrations_app.view:batch finding item sharegroup
+migrations_app.view:alert alertchannel batch finding item mailtemplate message reportkey sharegroup
 """
 
 DRIVEN = """
 migrations_app.add:batch
-migrations_app.change:batch finding
+migrations_app.change:batch finding mailtemplate message
 calendars.add:botprofile customer customerdomain recordingchoice recordingpolicy
 calendars.change:botprofile customer customerdomain delivery handover recordingchoice recordingpolicy relayed
-calendars.delete:recordingchoice recordingpolicy
+calendars.add:customercontact
+calendars.change:customercontact
+calendars.delete:customercontact recordingchoice recordingpolicy
 """
 
 APPROVED = """
@@ -39,6 +42,9 @@ calendars.change:apikey apitoken application applicationsecret endpointlimit oau
 calendars.change:webhookendpoint webhooksecret workspace
 calendars.delete:apikey application applicationsecret botprofile customer customerdomain endpointlimit oauthclient
 calendars.delete:webhookendpoint webhooksecret workspace
+migrations_app.add:alertchannel reportkey
+migrations_app.change:alertchannel reportkey
+migrations_app.delete:alertchannel
 auth.view:group user
 auth.add:user
 auth.change:user

@@ -133,6 +133,17 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Messages",
+                "collapsible": True,
+                "items": [
+                    _link("E-mails to customers", "mail", "migrations_app", "message"),
+                    _link("E-mail templates", "edit_note", "migrations_app", "mailtemplate"),
+                    _link("Alerts", "notifications", "migrations_app", "alert"),
+                    _link("Alert channels", "campaign", "migrations_app", "alertchannel"),
+                    _link("Report keys", "verified", "migrations_app", "reportkey"),
+                ],
+            },
+            {
                 "title": "Records",
                 "collapsible": True,
                 "items": [

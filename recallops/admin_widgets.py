@@ -15,7 +15,7 @@ else:
     from unfold.widgets import INPUT_CLASSES, TEXTAREA_CLASSES
     from unfold.widgets import UnfoldAdminSelectWidget as Select
 
-__all__ = ["JsonText", "SecretInput", "SecretText", "Select", "SelectMultiple", "TextInput", "UnseenInput"]
+__all__ = ["JsonText", "PlainText", "SecretInput", "SecretText", "Select", "SelectMultiple", "TextInput", "UnseenInput"]
 
 
 def _dress(attrs: dict[str, Any] | None, classes: list[str]) -> dict[str, Any]:
@@ -63,6 +63,13 @@ class SecretText(forms.Textarea):
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         """Show nothing, whatever there is."""
         return super().get_context(name, "", attrs)
+
+
+class PlainText(forms.Textarea):
+    """Text of several lines, as it is."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"rows": 16, **_dress(attrs, [*TEXTAREA_CLASSES, "ro-code"])})
 
 
 class JsonText(forms.Textarea):

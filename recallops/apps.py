@@ -18,5 +18,5 @@ class RecallOpsConfig(AppConfig):
 
         orphans.die_with_parent_if_watched()
         own = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, *settings.ENCRYPTION_KEYS]
-        for secret in [*own, settings.DATABASES["default"].get("PASSWORD", "")]:
+        for secret in [*own, settings.DATABASES["default"].get("PASSWORD", ""), settings.EMAIL_HOST_PASSWORD]:
             redaction.remember(secret)

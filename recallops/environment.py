@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -95,6 +97,48 @@ class Environment:
             self._wrong(name, "not an address that can be read", wants, quoted=False)
             return None
         return found
+
+    def mail(self, name: str, *, default: str) -> dict[str, Any]:
+        """Read the address of a mail server, in its parts. Its password is never quoted."""
+        text = self._text(name) or default
+        wants = "It wants smtp+tls://USER:PASSWORD@HOST:587 (or smtp+ssl://…:465, smtp://…:25), or consolemail://."
+        try:
+            found: dict[str, Any] = environ.Env.email_url_config(text)
+        except Exception:
+            found = {}
+        backend = found.get("EMAIL_BACKEND", "")
+        if not backend or (backend.endswith("smtp.EmailBackend") and not found["EMAIL_HOST"]):
+            self._wrong(name, "not the address of a mail server", wants, quoted=False)
+        tls, ssl = bool(found.get("EMAIL_USE_TLS")), bool(found.get("EMAIL_USE_SSL"))
+        return {
+            "backend": backend,
+            "host": found.get("EMAIL_HOST") or "",
+            "port": found.get("EMAIL_PORT") or (465 if ssl else 587 if tls else 25),
+            "user": found.get("EMAIL_HOST_USER") or "",
+            "password": found.get("EMAIL_HOST_PASSWORD") or "",
+            "tls": tls,
+            "ssl": ssl,
+        }
+
+    def site(self, name: str, *, default: str) -> str:
+        """Read the address of a site: scheme and host, no path."""
+        text = (self._text(name) or default).rstrip("/")
+        parts = urlsplit(text)
+        if text and (
+            parts.scheme not in {"http", "https"} or not parts.netloc or text != f"{parts.scheme}://{parts.netloc}"
+        ):
+            self._wrong(name, text, "It wants https://HOST, without a path.")
+            return default
+        return text
+
+    def sender(self, name: str, *, default: str) -> str:
+        """Read one e-mail address, with or without a name."""
+        text = self._text(name) or default
+        address = parseaddr(text)[1]
+        if "@" not in address.strip("@") or "\n" in text or "\r" in text:
+            self._wrong(name, text, "It wants an address, such as RecallOps <recallops@example.com>.")
+            return default
+        return text
 
     def refuse(self, name: str, *, value: str, wants: str) -> None:
         """Say of a setting what is wrong with it, in words that do not quote it."""

@@ -146,6 +146,33 @@ WEBHOOK_MAX_BYTES = env.whole("WEBHOOK_MAX_BYTES", default=1024 * 1024, least=10
 RELAY_HOSTS = env.texts("RELAY_HOSTS")
 RELAY_PRIVATE = env.flag("RELAY_PRIVATE", default=False)
 
+# Time. The wall's, except in a demo or a rehearsal.
+
+CLOCK_FILE = env.text("RECALLOPS_CLOCK_FILE")
+if CLOCK_FILE:
+    clock.install(clock.FileClock(CLOCK_FILE))
+
+# Messages
+
+# Where people reach this site: links in alerts lead there, and links in e-mails to customers nowhere else.
+SITE_URL = env.site("SITE_URL", default="http://localhost:8000" if DEVELOPMENT else "")
+# Hosts of chat tools that alerts may be posted to, in the same way.
+ALERT_HOSTS = env.texts("ALERT_HOSTS")
+ALERT_PRIVATE = env.flag("ALERT_PRIVATE", default=False)
+
+# E-mail to customers. Where domain time is not the wall's (demo, rehearsal) nothing leaves this machine.
+
+MAIL_READY = DEVELOPMENT or env.given("EMAIL_URL")
+_mail = env.mail("EMAIL_URL", default="consolemail://")
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend" if CLOCK_FILE else _mail["backend"]
+EMAIL_HOST, EMAIL_PORT = _mail["host"], _mail["port"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["user"], _mail["password"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail["tls"], _mail["ssl"]
+EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT", default=10.0, least=1.0)
+DEFAULT_FROM_EMAIL = env.sender("DEFAULT_FROM_EMAIL", default="RecallOps <recallops@localhost>")
+if env.given("EMAIL_URL") and not DEVELOPMENT:
+    env.required("DEFAULT_FROM_EMAIL", wants="It wants the address that e-mails to customers come from.")
+
 # The API for the company's own application.
 
 # Requests a minute for each token, a tenth of them at once.
@@ -167,12 +194,6 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},
 }
-
-# Time. The wall's, except in a demo or a rehearsal.
-
-CLOCK_FILE = env.text("RECALLOPS_CLOCK_FILE")
-if CLOCK_FILE:
-    clock.install(clock.FileClock(CLOCK_FILE))
 
 # Work
 
@@ -207,6 +228,7 @@ Q_CLUSTER = {
     "label": "Background jobs",
 }
 PUMPS = ["calendars.tasks.pump", "calendars.relay.tasks.pump", "migrations_app.tasks.pump"]
+PUMPS += ["migrations_app.mail.tasks.pump", "migrations_app.alerts.tasks.pump"]
 LAST_PROGRESS = "migrations_app.tasks.last_progress"
 OLDEST_DUE = "calendars.tasks.oldest_due"
 OLDEST_DUE_ALARM_SECONDS = env.number("OLDEST_DUE_ALARM_SECONDS", default=300.0)

@@ -22,6 +22,7 @@ from calendars.models import (
     Connection,
     ConnectionStatus,
     Customer,
+    CustomerContact,
     CustomerDomain,
     RecordingChoice,
     RecordingPolicy,
@@ -52,6 +53,22 @@ class DomainInline(TabularInline):
     fields = ["domain"]
 
 
+class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Addresses are compared in lower case, so they are checked in lower case, too."""
+
+    def clean_email(self) -> str:
+        """Return the address as it is stored."""
+        return str(self.cleaned_data["email"]).strip().lower()
+
+
+class ContactInline(TabularInline):
+    """Who is told of moves."""
+
+    model = CustomerContact
+    form = ContactForm
+    fields = ["email", "name", "enabled"]
+
+
 @admin.register(Customer)
 class CustomerAdmin(AuditedAdmin):
     """Whom calendars belong to."""
@@ -60,7 +77,7 @@ class CustomerAdmin(AuditedAdmin):
     search_fields = ["name", "slug", "domains__domain"]
     prepopulated_fields = {"slug": ["name"]}
     readonly_fields = ["recording"]
-    inlines = [DomainInline]
+    inlines = [DomainInline, ContactInline]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Read all domains of a page at once."""
@@ -77,7 +94,7 @@ class CustomerAdmin(AuditedAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Judge again who is from outside, when the domains changed."""
-        changed = any(formset.has_changed() for formset in formsets)
+        changed = any(formset.has_changed() for formset in formsets if formset.model is CustomerDomain)
         super().save_related(request, form, formsets, change)
         if changed:
             judge_again(Calendar.objects.filter(customer=form.instance))

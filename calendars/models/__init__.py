@@ -13,6 +13,7 @@ from calendars.models.calendar import (
     Handover,
     Platform,
 )
+from calendars.models.contact import CustomerContact
 from calendars.models.driver import Driver
 from calendars.models.event import Event, Occurrence, Sweep
 from calendars.models.policy import BotProfile, RecordingChoice, RecordingPolicy, Which
@@ -36,6 +37,7 @@ __all__ = [
     "Connection",
     "ConnectionStatus",
     "Customer",
+    "CustomerContact",
     "CustomerDomain",
     "DedupScheme",
     "Delivery",

@@ -76,6 +76,11 @@ class Assignment(models.Model):
             models.Index(fields=["due_at", "start"], condition=Q(over=False), name="assignment_due"),
             models.Index(fields=["owner", "start"], name="assignment_by_owner"),
             models.Index(fields=["start", "id"], name="assignment_by_start"),
+            models.Index(
+                fields=["end"],
+                condition=Q(verdict__in=["missed", "doubled", "not_attended"]),
+                name="assignment_alarming",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Where a request of the relay may go: the hosts that are allowed, and no address of a private network.
+"""Where a request of the relay, or an alert, may go: hosts that are allowed, and no address of a private network.
 
 A name is resolved once, every address it has is looked at, and the request goes to the address that was looked at:
 a name that points elsewhere a moment later leads nowhere. Pure but for the resolver, which is handed in.
@@ -21,9 +21,9 @@ NOT_ENCRYPTED = "The URL must begin with https://: webhooks name people's meetin
 USER_IN_URL = "The URL must not hold a user or password before the host."
 FRAGMENT = "The URL must not hold a fragment (#…)."
 STRANGE = "The URL holds characters that belong in no URL: blanks, control or other than ASCII ones."
-NOT_ALLOWED = "The host {host} is not among those that RELAY_HOSTS allows."
+NOT_ALLOWED = "The host {host} is not among those that {setting}_HOSTS allows."
 NOT_FOUND = "The host {host} is not known to the name service."
-PRIVATE = "The host {host} is inside a private network ({address}); only RELAY_PRIVATE=true allows that."
+PRIVATE = "The host {host} is inside a private network ({address}); only {setting}_PRIVATE=true allows that."
 
 _UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given out
 _PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")
@@ -33,6 +33,25 @@ _MAPPED = (ipaddress.ip_network("::/96"), ipaddress.ip_network("::ffff:0:0:0/96"
 
 class Forbidden(ValueError):
     """A URL that the relay does not go to; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which hosts may be gone to: names, or `.example.com` for all below it; none: every public one."""
+
+    setting: str
+    hosts: Sequence[str]
+    private: bool
+
+
+def of_relay() -> Rules:
+    """Return the rules for webhooks that are passed on."""
+    return Rules("RELAY", settings.RELAY_HOSTS, settings.RELAY_PRIVATE)
+
+
+def of_alerts() -> Rules:
+    """Return the rules for what staff are told in their chat tool."""
+    return Rules("ALERT", settings.ALERT_HOSTS, settings.ALERT_PRIVATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +69,9 @@ class Place:
         return self.parts.scheme == "https"
 
 
-def check(url: str) -> tuple[SplitResult, str, int]:
-    """Return a URL's parts, host and port. Raises Forbidden for one that the relay may not go to."""
+def check(url: str, rules: Rules | None = None) -> tuple[SplitResult, str, int]:
+    """Return a URL's parts, host and port. Raises Forbidden for one that the rules (the relay's) do not let pass."""
+    rules = rules or of_relay()
     if not url.isascii() or any(ord(letter) <= 32 or ord(letter) == 127 for letter in url) or "\\" in url:
         raise Forbidden(STRANGE)
     try:
@@ -61,30 +81,31 @@ def check(url: str) -> tuple[SplitResult, str, int]:
         raise Forbidden(NOT_A_URL) from None
     if parts.scheme not in {"https", "http"} or not host or "%" in host:
         raise Forbidden(NOT_A_URL)
-    if parts.scheme == "http" and not settings.RELAY_PRIVATE:
+    if parts.scheme == "http" and not rules.private:
         raise Forbidden(NOT_ENCRYPTED)
     if parts.username is not None or parts.password is not None:
         raise Forbidden(USER_IN_URL)
     if parts.fragment:
         raise Forbidden(FRAGMENT)
-    if not _allowed(host):
-        raise Forbidden(NOT_ALLOWED.format(host=host[:100]))
+    if not _allowed(host, rules.hosts):
+        raise Forbidden(NOT_ALLOWED.format(host=host[:100], setting=rules.setting))
     return parts, host, port if port is not None else (443 if parts.scheme == "https" else 80)
 
 
-def place(url: str, *, resolve: Resolver | None = None) -> Place:
+def place(url: str, *, rules: Rules | None = None, resolve: Resolver | None = None) -> Place:
     """Look a URL up. Raises Forbidden, also when one of several addresses is private."""
-    parts, host, port = check(url)
+    rules = rules or of_relay()
+    parts, host, port = check(url, rules)
     try:
         addresses = (resolve or addresses_of)(host, port)
     except (OSError, UnicodeError):
         addresses = ()
     if not addresses:
         raise Forbidden(NOT_FOUND.format(host=host[:100]))
-    if not settings.RELAY_PRIVATE:
+    if not rules.private:
         for address in addresses:
             if not is_public(address):
-                raise Forbidden(PRIVATE.format(host=host[:100], address=address[:60]))
+                raise Forbidden(PRIVATE.format(host=host[:100], address=address[:60], setting=rules.setting))
     return Place(parts, host, port, addresses[0])
 
 
@@ -119,10 +140,8 @@ def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return None
 
 
-def _allowed(host: str) -> bool:
-    """`RELAY_HOSTS`: names, or `.example.com` for all below it; empty: every public one."""
-    allowed = [name.lower() for name in settings.RELAY_HOSTS]
+def _allowed(host: str, allowed: Sequence[str]) -> bool:
     if not allowed:
         return True
     name = host.lower()
-    return any(name == one or (one.startswith(".") and name.endswith(one)) for one in allowed)
+    return any(name == one or (one.startswith(".") and name.endswith(one)) for one in map(str.lower, allowed))

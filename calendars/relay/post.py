@@ -1,4 +1,6 @@
-"""One request to the application: signed, bounded in time and size, to an address that was looked at.
+"""One request to the application, or to a chat tool: bounded in time and size, to an address that was looked at.
+
+`post` signs for the application; `deliver` is what goes out.
 
 The signature is Standard Webhooks' (https://www.standardwebhooks.com): HMAC-SHA256 over "id.timestamp.body", one item
 for each secret in use, so that the application may change its secret at any time. Redirects are not followed, and no
@@ -28,7 +30,11 @@ from recallops.redaction import HIDDEN, redact
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 REGION, WORKSPACE = "recallops-region", "recallops-workspace"
-USER_AGENT = "RecallOps"
+COMMON = {
+    "content-type": "application/json",
+    "user-agent": "RecallOps",
+    "accept-encoding": "identity",  # what it says is shown, not unpacked
+}
 SHORTEST_HIDDEN = 4  # characters of what the URL's query holds, which an answer may repeat
 SHOWN = 500  # characters of an answer
 READ = 4096  # bytes of an answer
@@ -67,44 +73,41 @@ class Parcel:
     workspace: str
 
 
-def headers_for(
-    parcel: Parcel, secrets: Iterable[str], *, family: str, timestamp: int, host: str = ""
-) -> dict[str, str]:
+def headers_for(parcel: Parcel, secrets: Iterable[str], *, family: str, timestamp: int) -> dict[str, str]:
     """Return the headers of a request: the signature's, and those that say where the webhook comes from."""
     signed = f"{parcel.id}.{timestamp}.".encode() + parcel.body
     items = [f"v1,{base64.b64encode(hmac_data(_key(secret), signed)).decode()}" for secret in secrets]
-    named = {
-        "content-type": "application/json",
-        "user-agent": USER_AGENT,
-        "accept-encoding": "identity",  # what it says is shown, not unpacked
+    return {
         f"{family}-id": parcel.id,
         f"{family}-timestamp": str(timestamp),
         f"{family}-signature": " ".join(items),
         REGION: parcel.region,
         WORKSPACE: parcel.workspace,
     }
-    return {"host": host, **named} if host else named
 
 
 def post(application: Application, secrets: Iterable[str], parcel: Parcel, *, now: datetime) -> Outcome:
     """Make one request. Never raises for what the network or the application does."""
-    begun = time.monotonic()
     secrets = list(secrets)
     if not secrets:
         return Outcome(None, 0.0, NO_SECRET)
     try:
-        place = hosts.place(application.url)
-    except hosts.Forbidden as error:
-        return Outcome(None, time.monotonic() - begun, str(error))
-    try:
-        headers = headers_for(
-            parcel, secrets, family=application.headers, timestamp=int(now.timestamp()), host=_host(place)
-        )
+        headers = headers_for(parcel, secrets, family=application.headers, timestamp=int(now.timestamp()))
     except ValueError:
         return Outcome(None, 0.0, BAD_SECRET)
     seconds = application.timeout.total_seconds()
+    return deliver(application.url, parcel.body, headers=headers, seconds=seconds, rules=hosts.of_relay())
+
+
+def deliver(url: str, body: bytes, *, headers: Mapping[str, str], seconds: float, rules: hosts.Rules) -> Outcome:
+    """POST JSON to a URL, after it was looked at by the rules. Never raises for what the network does."""
+    begun = time.monotonic()
     try:
-        return _sent(place, headers, parcel.body, seconds=seconds, begun=begun)
+        place = hosts.place(url, rules=rules)
+    except hosts.Forbidden as error:
+        return Outcome(None, time.monotonic() - begun, str(error))
+    try:
+        return _sent(place, {"host": _host(place), **COMMON, **headers}, body, seconds=seconds, begun=begun)
     except httpx.TimeoutException:
         problem = TIMED_OUT.format(seconds=seconds)
     except httpx.ConnectError as error:

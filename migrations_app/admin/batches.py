@@ -29,11 +29,12 @@ from django.utils.safestring import SafeString
 
 from calendars.models import AuditEntry
 from migrations_app import control, report
-from migrations_app.admin import page
+from migrations_app.admin import mail_page, page, signed_report
 from migrations_app.admin.forms import CutLineForm, GoalForm, NewBatchForm, NumbersForm
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, BatchStatus
+from migrations_app.mail.acts import set_tell
+from migrations_app.models import Batch, BatchStatus, ReportKey
 from migrations_app.report_format import pieces
 from migrations_app.steps.hand_over import propose
 from recallops.admin_base import HistoryAdmin, post_action
@@ -96,6 +97,9 @@ class BatchAdmin(HistoryAdmin):
             path("<int:object_id>/cut-lines/", view(self.cut_lines_view), name="migrations_app_batch_cut_lines"),
             path("<int:object_id>/report/", view(self.report_view), name="migrations_app_batch_report"),
             path("<int:object_id>/report.json", view(self.report_json_view), name="migrations_app_batch_report_json"),
+            path("<int:object_id>/report.zip", view(self.report_zip_view), name="migrations_app_batch_report_zip"),
+            path("verify_report.py", view(self.verifier_view), name="migrations_app_batch_verifier"),
+            path("<int:object_id>/customers/", view(self.customers_view), name="migrations_app_batch_customers"),
         ]
         return own + super().get_urls()
 
@@ -191,6 +195,7 @@ class BatchAdmin(HistoryAdmin):
             "opts": self.opts,
             "original": batch,
             "report": (built := report.build(batch)),
+            "signing_key": ReportKey.objects.signing(),
             "ledger": [(name, built["ledger"][moment]) for moment, name in MOMENTS],
         }
         return TemplateResponse(request, "migrations_app/report.html", context)
@@ -201,6 +206,27 @@ class BatchAdmin(HistoryAdmin):
         response = StreamingHttpResponse(_report_file(batch), content_type="application/json")
         response["Content-Disposition"] = f'attachment; filename="{batch.slug}-report.json"'
         return response
+
+    def report_zip_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
+        """Hand out the whole proof with its signature."""
+        return signed_report.download(self._batch_or_404(request, str(object_id)))
+
+    def verifier_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Hand out the script that checks a signed report."""
+        return signed_report.verifier()
+
+    def customers_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Show who is told what, and offer to switch it on or off."""
+        batch = self._batch_or_404(request, str(object_id))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Customers of {batch.slug}",
+            "opts": self.opts,
+            "original": batch,
+            "may_change": self.has_drive_permission(request, batch),
+            **mail_page.customers(batch),
+        }
+        return TemplateResponse(request, "admin/migrations_app/batch/customers.html", context)
 
     def _batch_or_404(self, request: HttpRequest, object_id: str) -> Batch:
         if not object_id.isdigit() or (batch := page.fetch(int(object_id))) is None:
@@ -252,6 +278,12 @@ class BatchAdmin(HistoryAdmin):
         """Go on."""
         control.set_paused(obj, False, actor=request.user, reason=request.POST.get("reason", "")[:400])
         return RESUMED
+
+    @post_action(label="tell customers", permission="drive")
+    def tell_customers(self, request: HttpRequest, obj: Batch) -> str:
+        """Switch e-mails to customers on or off."""
+        on, reason = request.POST.get("on") == "1", request.POST.get("reason", "").strip()[:400]
+        return set_tell(obj, on, actor=request.user, reason=reason)
 
     @post_action(label="retry failed", permission="drive")
     def retry_failed(self, request: HttpRequest, obj: Batch) -> str:

@@ -80,6 +80,7 @@ ACTS = {
     "batch.go_back": "sent it back",
     "batch.pause": "paused",
     "batch.resume": "resumed",
+    "batch.tell_customers": "switched e-mails to customers",
     "batch.retry_failed": "pressed “retry failed”",
     "batch.leave_failed": "left what failed where it is",
     "batch.numbers": "changed the numbers",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from migrations_app.models.alert import Alert, AlertChannel, AlertKind, AlertPost
 from migrations_app.models.batch import (
     Batch,
     BatchStatus,
@@ -12,9 +13,15 @@ from migrations_app.models.batch import (
     ItemStatus,
     Severity,
 )
+from migrations_app.models.message import MailTemplate, Message, Milestone, Notice
+from migrations_app.models.report_key import ReportKey
 from migrations_app.models.share_group import ShareGroup
 
 __all__ = [
+    "Alert",
+    "AlertChannel",
+    "AlertKind",
+    "AlertPost",
     "Batch",
     "BatchStatus",
     "CoverageReading",
@@ -22,6 +29,11 @@ __all__ = [
     "Finding",
     "Item",
     "ItemStatus",
+    "MailTemplate",
+    "Message",
+    "Milestone",
+    "Notice",
+    "ReportKey",
     "Severity",
     "ShareGroup",
 ]

@@ -31,7 +31,7 @@ class BatchStatus(models.TextChoices):
 class Batch(models.Model):
     """One migration. Control columns are written by people, progress columns by the engine, never together."""
 
-    CONTROL = ("goal", "delete_confirmed_by", "delete_confirmed_at", "soak", "canary_wait")
+    CONTROL = ("goal", "delete_confirmed_by", "delete_confirmed_at", "soak", "canary_wait", "tell_customers")
 
     slug = models.SlugField(unique=True, help_text="Its name, typed again to confirm the delete.")
     source = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="batches_out")
@@ -58,6 +58,8 @@ class Batch(models.Model):
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.PROTECT, related_name="+"
     )
     delete_confirmed_at = models.DateTimeField(null=True, editable=False)
+
+    tell_customers = models.BooleanField(default=False, help_text="Its customers' contacts get e-mails at milestones.")
 
     # Progress: written by the engine.
     step = models.CharField(max_length=16, choices=Step, default=Step.PREFLIGHT, editable=False)

@@ -1,0 +1,41 @@
+"""Downloads of the report's page: the signed report, and the script that checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from django.conf import settings
+from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.translation import gettext_lazy as _
+
+from migrations_app import report
+from migrations_app.models import Batch, ReportKey
+from migrations_app.report_format import one_moment, pieces
+from migrations_app.report_signing import archive
+
+NO_KEY = _("There is no report key yet, so nothing can be signed. An administrator makes one under “Report keys”.")
+VERIFIER = "verify_report.py"
+
+
+def download(batch: Batch) -> HttpResponseBase:
+    """Hand out the report with its signature, while both are made."""
+    key = ReportKey.objects.signing()
+    if key is None:
+        return HttpResponse(str(NO_KEY), status=409, content_type="text/plain; charset=utf-8")
+    response = StreamingHttpResponse(_signed(batch, key), content_type="application/zip")
+    response["Content-Disposition"] = f'attachment; filename="{batch.slug}-report.zip"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def verifier() -> FileResponse:
+    """Hand out the script."""
+    script = (settings.BASE_DIR / "docs" / VERIFIER).open("rb")
+    return FileResponse(script, as_attachment=True, filename=VERIFIER, content_type="text/x-python; charset=utf-8")
+
+
+def _signed(batch: Batch, key: ReportKey) -> Iterator[bytes]:
+    """Return the archive from one snapshot."""
+    with one_moment():
+        yield from archive(chain(pieces(report.build(batch, whole=True)), ["\n"]), key, batch=batch.slug)
