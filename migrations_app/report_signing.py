@@ -11,6 +11,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from django.db import transaction
@@ -86,6 +87,21 @@ def archive(pieces: Iterable[str], key: ReportKey, *, batch: str) -> Iterator[by
         made.writestr(_entry(f"{name}.sig"), signer.finish())
         made.writestr(_entry("README.txt"), README.format(file=name, archive=f"{batch}-report.zip"))
     yield outlet.take()
+
+
+def sign_file(path: Path, *, batch: str) -> Path | None:
+    """Write the signature of a report beside it; where no key signs, take away an older one. Returns its path."""
+    beside = path.with_name(f"{path.name}.sig")
+    beside.unlink(missing_ok=True)
+    key = ReportKey.objects.signing()
+    if key is None:
+        return None
+    signer = Signer(key, file=path.name, batch=batch)
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            signer.update(piece)
+    beside.write_bytes(signer.finish())
+    return beside
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

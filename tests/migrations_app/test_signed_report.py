@@ -318,6 +318,19 @@ def test_the_script_needs_nothing_but_python(batch: Batch, key: ReportKey, tmp_p
     assert done.stdout.endswith("All is well.\n")
 
 
+def test_a_report_in_a_file_gets_its_signature_beside_it(
+    script: ModuleType, batch: Batch, key: ReportKey, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.json"
+    report.write(batch, path)
+    beside = report_signing.sign_file(path, batch=batch.slug)
+    assert beside == tmp_path / "r.json.sig"
+    assert checked(script, path, key=key.public)[0] == 0
+    ReportKey.objects.update(retired_at=make.NOON)
+    assert report_signing.sign_file(path, batch=batch.slug) is None
+    assert not beside.exists()
+
+
 def test_a_big_report_is_packed_while_it_is_read(key: ReportKey) -> None:
     numbers = random.Random(3)
     sizes = [

@@ -18,7 +18,7 @@ from django.utils.dateparse import parse_datetime
 
 from calendars.management.terminal import actor, plain
 from calendars.models import Customer, Workspace
-from migrations_app import control, report, watch
+from migrations_app import control, report, report_signing, watch
 from migrations_app.itineraries import FORWARD, Step, position
 from migrations_app.management.display import display_for
 from migrations_app.models import Batch
@@ -128,6 +128,8 @@ class Command(BaseCommand):
         if options["report"] and end.code != Code.NO_DATABASE:
             report.write(Batch.objects.get(pk=batch.pk), options["report"])
             self.stdout.write(f"The report is in {options['report']}.")
+            if signature := report_signing.sign_file(options["report"], batch=batch.slug):
+                self.stdout.write(f"Its signature is in {signature}.")
         if end.code == Code.FINE:
             self.stdout.write(self.style.SUCCESS(end.sentence))
             return
