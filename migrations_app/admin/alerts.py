@@ -23,7 +23,7 @@ from migrations_app.control import Refused
 from migrations_app.models import Alert, AlertChannel, AlertKind, AlertPost
 from recallops import clock
 from recallops.admin_base import FewRelated, HistoryAdmin, post_action
-from recallops.admin_display import at, badge, moment, to
+from recallops.admin_display import at, badge, moment, to, utc
 from recallops.admin_widgets import Select, TextInput, UnseenInput
 
 State = AlertPost.State
@@ -135,7 +135,7 @@ class AlertChannelAdmin(AuditedAdmin):
         if not obj.enabled:
             return badge(_("off"), "warning")
         if obj.failing_since:
-            return badge(_("not taken since %(at)s") % {"at": at(obj.failing_since)}, "danger")
+            return badge(_("not taken since %(at)s") % {"at": utc(obj.failing_since)}, "danger")
         return badge(_("well"), "success") if obj.last_ok_at else badge(_("nothing sent yet"))
 
     @admin.display(description=_("is told of"))
@@ -156,7 +156,7 @@ class AlertChannelAdmin(AuditedAdmin):
         return badge(f"{obj.failed_now:,}", "danger") if obj.failed_now else "0"
 
     @admin.display(description=_("last taken"))
-    def last_ok(self, obj: AlertChannel) -> str:
+    def last_ok(self, obj: AlertChannel) -> str | SafeString:
         """When it last took a post."""
         return at(obj.last_ok_at) or str(_("never"))
 

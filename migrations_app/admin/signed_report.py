@@ -11,8 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from migrations_app import report
 from migrations_app.models import Batch, ReportKey
-from migrations_app.report_format import one_moment, pieces
+from migrations_app.report_format import pieces
 from migrations_app.report_signing import archive
+from recallops.snapshots import one_moment
 
 NO_KEY = _("There is no report key yet, so nothing can be signed. An administrator makes one under “Report keys”.")
 VERIFIER = "verify_report.py"

@@ -15,7 +15,7 @@ import recallops.encryption
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("calendars", "0006_messages"),
+        ("calendars", "0007_messages"),
         ("migrations_app", "0004_roles"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -24,6 +24,7 @@ from calendars.models import AuditEntry
 from migrations_app import coverage, report, report_format, report_signing
 from migrations_app.models import Batch, ItemStatus, ReportKey
 from recallops import clock
+from recallops.snapshots import one_moment
 from tests.admin import builders as make
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "verify_report.py"
@@ -97,7 +98,7 @@ def key(db: None) -> ReportKey:
 
 def signed(batch: Batch, key: ReportKey) -> dict[str, bytes]:
     """The files of a signed report, by name."""
-    with report_format.one_moment():
+    with one_moment():
         pieces = list(report_format.pieces(report.build(batch, whole=True)))
     made = b"".join(report_signing.archive(pieces, key, batch=batch.slug))
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
@@ -299,7 +300,7 @@ def test_the_script_calls_covered_what_the_ledger_calls_covered(script: ModuleTy
 
 
 def test_the_script_needs_nothing_but_python(batch: Batch, key: ReportKey, tmp_path: Path) -> None:
-    with report_format.one_moment():
+    with one_moment():
         made = b"".join(
             report_signing.archive(report_format.pieces(report.build(batch, whole=True)), key, batch="autumn")
         )

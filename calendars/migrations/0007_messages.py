@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("calendars", "0005_relay"),
+        ("calendars", "0006_audit_chain"),
     ]
 
     operations = [
