@@ -70,6 +70,7 @@ class AlertChannelAdmin(AuditedAdmin):
     search_fields = ["name"]
     readonly_fields = ["state", "last_problem", "last_ok"]
     change_form_outer_before_template = "admin/migrations_app/alert_channel_acts.html"
+    controls: ClassVar = ("enabled", "tested_at")
     refusals: ClassVar = (Refused,)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -102,7 +103,7 @@ class AlertChannelAdmin(AuditedAdmin):
             return ()
         return ("url", "tested_at", "test_result", "failing_since", "last_problem", "next_at", "attempts")
 
-    @post_action(label="send a test")
+    @post_action(label=_("send a test"))
     def send_test(self, request: HttpRequest, obj: AlertChannel) -> str:
         """Post a test; a channel that is switched off may be tested before it is switched on."""
         outcome = outbox.post(obj, outbox.test_text(obj))
@@ -117,7 +118,7 @@ class AlertChannelAdmin(AuditedAdmin):
             raise Refused(said)
         return said
 
-    @post_action(label="send what was given up again")
+    @post_action(label=_("send what was given up again"))
     def send_given_up(self, request: HttpRequest, obj: AlertChannel) -> str:
         """Begin anew with what was given up."""
         with transaction.atomic():

@@ -224,6 +224,7 @@ class BatchAdmin(HistoryAdmin):
             "opts": self.opts,
             "original": batch,
             "may_change": self.has_drive_permission(request, batch),
+            "shown": self.shown(batch),
             **mail_page.customers(batch),
         }
         return TemplateResponse(request, "admin/migrations_app/batch/customers.html", context)

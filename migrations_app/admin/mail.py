@@ -59,6 +59,7 @@ class MailTemplateAdmin(AuditedAdmin):
     fields = ["milestone", "subject", "text", "placeholders"]
     readonly_fields = ["milestone", "placeholders"]
     change_form_outer_before_template = "admin/migrations_app/mail_template_preview.html"
+    controls: ClassVar = ("subject", "text")
     refusals: ClassVar = (Refused,)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -87,12 +88,13 @@ class MailTemplateAdmin(AuditedAdmin):
             "opts": self.opts,
             "template": template,
             **mail_page.preview(template, request.GET),
+            "shown": self.shown(template),
             "may_test": self.has_change_permission(request, template),
             "address": getattr(request.user, "email", ""),
         }
         return TemplateResponse(request, "admin/migrations_app/mail_preview.html", context)
 
-    @post_action(label="send a test to me")
+    @post_action(label=_("send a test to me"))
     def send_test(self, request: HttpRequest, obj: MailTemplate) -> str:
         """Send the person who presses what a customer would get."""
         shown = mail_page.preview(obj, request.POST)
@@ -139,6 +141,7 @@ class MessageAdmin(HistoryAdmin):
     ]
     readonly_fields = ["customer", "batch", "milestone", "text_shown"]
     change_form_outer_before_template = "admin/migrations_app/message_again.html"
+    controls: ClassVar = ("state",)
     refusals: ClassVar = (Refused,)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -154,7 +157,7 @@ class MessageAdmin(HistoryAdmin):
         context["may_send_again"] = self.has_again_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    @post_action(label="send again", permission="again")
+    @post_action(label=_("send again"), permission="again")
     def send_again(self, request: HttpRequest, obj: Message) -> str:
         """Send what was not sent, or perhaps sent."""
         return acts.send_again(obj, actor=request.user, reason=request.POST.get("reason", "").strip()[:400])

@@ -179,7 +179,7 @@ def controls_digest(batch: Batch) -> str:
     """Return a short text that changes when a person changed what the forms of the page show."""
     order = batch.handover
     shown = [batch.goal, order.paused, order.backwards, order.cut_line, batch.delete_confirmed_at, batch.closed_at]
-    shown += [batch.soak, batch.canary_wait, batch.drivers]
+    shown += [batch.soak, batch.canary_wait, batch.drivers, batch.tell_customers]
     return digest_of(shown)
 
 

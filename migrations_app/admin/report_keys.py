@@ -41,6 +41,7 @@ class ReportKeyAdmin(HistoryAdmin):
     list_select_related = ["made_by"]
     ordering = ["-pk"]
     change_form_outer_before_template = "admin/migrations_app/report_key_retire.html"
+    controls: ClassVar = ("retired_at",)
     refusals: ClassVar = (Refused,)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -82,7 +83,7 @@ class ReportKeyAdmin(HistoryAdmin):
         context["may_retire"] = self.has_retire_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    @post_action(label="retire", permission="retire")
+    @post_action(label=_("retire"), permission="retire")
     def retire(self, request: HttpRequest, obj: ReportKey) -> str:
         """Let it sign nothing any more."""
         reason = request.POST.get("reason", "").strip()[:400]

@@ -19,7 +19,17 @@ from calendars.models import (
     RecordingChoice,
     Relayed,
 )
-from migrations_app.models import Batch, Finding, ItemStatus, Severity, ShareGroup
+from migrations_app.models import (
+    AlertChannel,
+    Batch,
+    Finding,
+    ItemStatus,
+    MailTemplate,
+    Message,
+    ReportKey,
+    Severity,
+    ShareGroup,
+)
 from recallops import clock
 from tests.admin import builders as make
 from tests.admin.builders import NOON
@@ -193,6 +203,32 @@ def _revoked(token: Any) -> None:
     type(token).objects.filter(pk=token.pk).update(revoked_at=NOON)
 
 
+def _not_sent() -> Message:
+    return make.make_message(make.make_batch(), state=Message.State.FAILED, problem="The mail server refused it.")
+
+
+def _sent(message: Message) -> None:
+    Message.objects.filter(pk=message.pk).update(state=Message.State.SENT)
+
+
+def _template() -> MailTemplate:
+    return MailTemplate.objects.get_or_create(milestone="planned", defaults={"subject": "S", "text": "T"})[0]
+
+
+def _channel_that_gave_up() -> AlertChannel:
+    channel = make.make_channel()
+    make.make_alert(channel=channel, state="failed")
+    return channel
+
+
+def _nothing_given_up(channel: AlertChannel) -> None:
+    channel.posts.all().delete()
+
+
+def _retired(key: ReportKey) -> None:
+    ReportKey.objects.filter(pk=key.pk).update(retired_at=NOON)
+
+
 # --- the table
 
 DRIVE = "migrations_app.change_batch"
@@ -244,6 +280,55 @@ ACTS = [
         data={"soak": "2 00:00:00", "canary_wait": "00:30:00", "drivers": "2"},
         wrong=_closed,
         refusal="closed",
+    ),
+    Act(
+        name="batch_tell_customers",
+        build=make.make_batch,
+        needs=DRIVE,
+        data={"on": "1", "reason": "agreed with them"},
+        wrong=_closed,
+        refusal="closed",
+    ),
+    Act(
+        name="message_send_again",
+        build=_not_sent,
+        needs="migrations_app.change_message",
+        data={"reason": "their server is well again"},
+        wrong=_sent,
+        refusal="Only what was not sent",
+    ),
+    Act(
+        name="mailtemplate_send_test",
+        build=_template,
+        needs="migrations_app.change_mailtemplate",
+        data={},
+        wrong=lambda template: User.objects.update(email=""),
+        refusal="no e-mail address",
+        meanwhile=_act_by_another,
+    ),
+    Act(
+        name="alertchannel_send_test",
+        build=make.make_channel,
+        needs="migrations_app.change_alertchannel",
+        data={},
+        meanwhile=_act_by_another,
+    ),
+    Act(
+        name="alertchannel_send_given_up",
+        build=_channel_that_gave_up,
+        needs="migrations_app.change_alertchannel",
+        data={},
+        wrong=_nothing_given_up,
+        refusal="Nothing was given up",
+        meanwhile=_act_by_another,
+    ),
+    Act(
+        name="reportkey_retire",
+        build=make.make_report_key,
+        needs="migrations_app.change_reportkey",
+        data={"reason": "it leaked"},
+        wrong=_retired,
+        refusal="retired already",
     ),
     Act(
         name="finding_waive",
@@ -351,4 +436,6 @@ ACTS = [
 
 def person_who_may(*permissions: str) -> User:
     """Somebody with these permissions and no other."""
-    return make.make_staff(permissions=permissions)
+    person = make.make_staff(permissions=permissions)
+    User.objects.filter(pk=person.pk).update(email="staff@recallops.example")
+    return person

@@ -22,6 +22,7 @@ from calendars.models import (
     Connection,
     ConnectionStatus,
     Customer,
+    CustomerContact,
     CustomerDomain,
     Delivery,
     Event,
@@ -42,9 +43,25 @@ from calendars.models import (
     WebhookSecret,
     Workspace,
 )
-from migrations_app import control
+from migrations_app import control, report_signing
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, CoverageReading, Finding, Item, ItemStatus, Severity, ShareGroup
+from migrations_app.models import (
+    Alert,
+    AlertChannel,
+    AlertKind,
+    AlertPost,
+    Batch,
+    CoverageReading,
+    Finding,
+    Item,
+    ItemStatus,
+    Message,
+    Milestone,
+    Notice,
+    ReportKey,
+    Severity,
+    ShareGroup,
+)
 from recallops import clock
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -283,6 +300,46 @@ def make_relayed(application: Application, delivery: Delivery, *, state: str = "
 def make_try(relayed: Relayed, **fields: Any) -> RelayAttempt:
     defaults: dict[str, Any] = {"at": clock.now(), "seconds": 0.25, "status": 500, "problem": "It answered 500."}
     return RelayAttempt.objects.create(relayed=relayed, **{**defaults, **fields})
+
+
+def make_contact(customer: Customer, email: str = "", **fields: Any) -> CustomerContact:
+    email = email or f"contact-{next(_number)}@{customer.slug}.example"
+    return CustomerContact.objects.create(customer=customer, email=email, **fields)
+
+
+def make_message(batch: Batch, customer: Customer | None = None, **fields: Any) -> Message:
+    """An e-mail to a customer about a milestone of its own."""
+    number = next(_number)
+    notice = Notice.objects.create(
+        batch=batch, customer=customer or make_customer(), milestone=Milestone.PLANNED, found_at=clock.now()
+    )
+    defaults: dict[str, Any] = {
+        "email": f"contact-{number}@customer.example",
+        "subject": f"Your calendars move ({number})",
+        "text": "Hello,\n\nthey move.\n",
+        "due_at": clock.now(),
+    }
+    return Message.objects.create(notice=notice, **{**defaults, **fields})
+
+
+def make_channel(name: str = "", **fields: Any) -> AlertChannel:
+    url = "https://hooks.example/services/T0/B0/token-of-the-channel"
+    name = name or f"channel-{next(_number)}"
+    return AlertChannel.objects.create(name=name, **{"url": url, "format": AlertChannel.Format.SLACK, **fields})
+
+
+def make_alert(batch: Batch | None = None, *, channel: AlertChannel | None = None, state: str = "waiting") -> Alert:
+    number = next(_number)
+    alert = Alert.objects.create(
+        kind=AlertKind.STOPPED, key=f"fact {number}", batch=batch, sentence="It stopped.", found_at=clock.now()
+    )
+    if channel is not None:
+        AlertPost.objects.create(alert=alert, channel=channel, state=state)
+    return alert
+
+
+def make_report_key(label: str = "2026") -> ReportKey:
+    return report_signing.make_key(label=label, actor=None)
 
 
 def make_share_group(batch: Batch, *, items: tuple[Item, ...] = (), **fields: Any) -> ShareGroup:

@@ -56,7 +56,20 @@ def looker(db: None) -> Client:
     """May look at everything and change nothing."""
     client = Client()
     rights = [
-        *(f"migrations_app.view_{name}" for name in ("batch", "item", "finding", "sharegroup")),
+        *(
+            f"migrations_app.view_{name}"
+            for name in (
+                "alert",
+                "alertchannel",
+                "batch",
+                "finding",
+                "item",
+                "mailtemplate",
+                "message",
+                "reportkey",
+                "sharegroup",
+            )
+        ),
         *(
             f"calendars.view_{name}"
             for name in (
@@ -70,6 +83,7 @@ def looker(db: None) -> Client:
                 "calendar",
                 "connection",
                 "customer",
+                "customercontact",
                 "endpointlimit",
                 "event",
                 "idmapping",

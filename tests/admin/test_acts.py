@@ -29,7 +29,18 @@ from calendars.models import (
 from calendars.providers.recall import RecallClient
 from calendars.relay import post
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, Finding, Item, ItemStatus, Severity, ShareGroup
+from migrations_app.models import (
+    AlertChannel,
+    AlertPost,
+    Batch,
+    Finding,
+    Item,
+    ItemStatus,
+    Message,
+    ReportKey,
+    Severity,
+    ShareGroup,
+)
 from recallops.admin_base import ModelAdmin
 from tests.admin.acts import ACTS, Act, person_who_may
 from tests.admin.builders import make_batch, make_finding, make_item, make_staff
@@ -55,6 +66,7 @@ def _rows() -> list[Any]:
         list(model._default_manager.order_by("pk").values())  # type: ignore[attr-defined]
         for model in (
             *(Batch, Handover, Item, Finding, ShareGroup, Assignment, Calendar),
+            *(AlertChannel, AlertPost, Message, ReportKey),
             *(ApiKey, ApiToken, Application, AuditEntry, Delivery, Event, RecordingChoice, Relayed),
         )
     ]

@@ -27,9 +27,20 @@ from calendars.models import (
     WebhookRefusal,
     WebhookSecret,
 )
-from migrations_app.models import Batch, Item, ItemStatus, ShareGroup
+from migrations_app.models import (
+    Alert,
+    AlertChannel,
+    Batch,
+    Item,
+    ItemStatus,
+    MailTemplate,
+    Message,
+    ReportKey,
+    ShareGroup,
+)
 from recallops import clock
 from recallops.admin_base import BoundedPaginator
+from recallops.admin_display import change_url
 from tests.admin import builders as make
 
 pytestmark = pytest.mark.django_db
@@ -61,9 +72,14 @@ LISTS = [
     "calendars_webhookrefusal",
     "calendars_webhooksecret",
     "calendars_workspace",
+    "migrations_app_alert",
+    "migrations_app_alertchannel",
     "migrations_app_batch",
     "migrations_app_finding",
     "migrations_app_item",
+    "migrations_app_mailtemplate",
+    "migrations_app_message",
+    "migrations_app_reportkey",
     "migrations_app_sharegroup",
 ]
 
@@ -106,6 +122,10 @@ def fill(rows: int) -> Batch:
         Item.objects.filter(pk=item.pk).update(group=group, target_connection=in_target)
         for meeting in (common, stays):
             make.make_occurrence(calendar, assignment=meeting)
+        make.make_contact(customer)
+        make.make_message(first, customer)
+        make.make_alert(first, channel=make.make_channel())
+        make.make_report_key()
         make.make_share_group(first, items=(make.make_item(first, kind=Item.Kind.CHECKLIST),))
         make.make_finding(first, item=item)
         make.make_act(first)
@@ -127,6 +147,11 @@ def queries_by_page(client: Client, get: Callable[..., Any], batch: Batch) -> di
     assert connection is not None
     pages["connection page"] = reverse("admin:calendars_connection_change", args=[connection.pk])
     pages["coming meetings"] = reverse("admin:calendars_assignment_upcoming") + "?hours=72"
+    pages["customers of the batch"] = reverse("admin:migrations_app_batch_customers", args=[batch.pk])
+    template = MailTemplate.objects.order_by("pk")[0]
+    pages["preview"] = reverse("admin:migrations_app_mailtemplate_preview", args=[template.pk]) + f"?batch={batch.pk}"
+    for model in (Alert, AlertChannel, MailTemplate, Message, ReportKey):
+        pages[f"{model._meta.model_name} page"] = change_url(model._default_manager.order_by("pk")[0])
     pages["start"] = reverse("admin:index")
     of_policy = (BotProfile, Calendar, Customer, Event, RecordingChoice, RecordingPolicy)
     of_relay = (Application, ApplicationSecret, Relayed)

@@ -27,6 +27,7 @@ SECRETS = {
     "webhook secret": "d2ViaG9vay1zZWNyZXQtb2YtdGhpcy13b3Jrc3BhY2U",
     "secret of the application": "YXBwbGljYXRpb24tc2VjcmV0LW9mLWl0cy1vd24tMDE",
     "token in the application's address": "relay-token-4451",
+    "token in a chat tool's address": "chat-token-5562",
 }
 
 
@@ -72,6 +73,9 @@ def sealed() -> dict[str, Any]:
     )
     policy = make.make_policy(connection.calendar, bot_profile=profile)
     rows += [endpoint, signing, delivery, refusal, profile, policy, make.make_choice(event.occurrence)]
+    channel = make.make_channel(url="https://hooks.example/services/T1/chat-token-5562")
+    make.make_alert(batch, channel=channel)
+    rows += [channel, make.make_message(batch), make.make_report_key()]
     return {f"{row._meta.app_label}_{row._meta.model_name}": row for row in rows}
 
 

@@ -37,6 +37,7 @@ from migrations_app.models.episode import QUIET
 from recallops import clock
 from recallops.models import WorkerHeartbeat
 from tests.admin import builders as make
+from tests.admin.pressing import press, said
 
 URL = "https://hooks.chat.example/services/T0PSECRET/B0PSECRET/tokenofthechannel"
 EVERY = [kind for kind in AlertKind.values if kind in facts.FACTS]
@@ -439,14 +440,13 @@ def test_only_hosts_that_are_named_are_gone_to_when_some_are(chief: Client, chat
 
 def test_the_test_button_posts_one_and_shows_what_was_answered(chief: Client, chat: Chat) -> None:
     channel = make_channel()
-    url = reverse("admin:migrations_app_alertchannel_send_test", args=[channel.pk])
-    assert "look whether the test is there" in chief.post(url, follow=True).content.decode()
+    assert "look whether the test is there" in said(press(chief, channel, "send_test"))
     assert "this is a test" in chat.texts[0]
     chat.status = 404
-    page = chief.post(url, follow=True).content.decode()
-    assert "It answered 404." in page
-    assert "no_service" in page
-    assert "tokenofthechannel" not in page
+    answer = said(press(chief, channel, "send_test"))
+    assert "It answered 404." in answer
+    assert "no_service" in answer
+    assert "tokenofthechannel" not in answer
 
 
 def test_what_was_given_up_can_be_sent_again(chief: Client, chat: Chat) -> None:
@@ -454,7 +454,7 @@ def test_what_was_given_up_can_be_sent_again(chief: Client, chat: Chat) -> None:
     stopped_batch()
     facts.find(["stopped"])
     AlertPost.objects.update(state=State.FAILED)
-    chief.post(reverse("admin:migrations_app_alertchannel_send_given_up", args=[channel.pk]))
+    press(chief, channel, "send_given_up")
     look()
     assert len(chat.got) == 1
 

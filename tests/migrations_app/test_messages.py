@@ -26,6 +26,7 @@ from migrations_app.models import Batch, Item, ItemStatus, MailTemplate, Message
 from migrations_app.models.episode import QUIET
 from recallops import clock
 from tests.admin import builders as make
+from tests.admin.pressing import press, said
 
 State = Message.State
 MINUTE = timedelta(minutes=1)
@@ -567,7 +568,7 @@ def chief(db: None) -> Client:
 def test_the_page_says_who_gets_what_before_it_is_switched_on(chief: Client, batch: Batch) -> None:
     Batch.objects.update(tell_customers=False)
     page = chief.get(reverse("admin:migrations_app_batch_customers", args=[batch.pk])).content.decode()
-    assert "Tell them: 1 e-mail at once" in page
+    assert "1 e-mail would go out at once." in page
     assert "ann@acme.example" in page
     assert "off@acme.example" not in page
     assert not Notice.objects.exists()
@@ -577,13 +578,12 @@ def test_switching_it_on_tells_what_holds_and_stays_on_record(
     chief: Client, batch: Batch, django_capture_on_commit_callbacks: Any
 ) -> None:
     Batch.objects.update(tell_customers=False)
-    url = reverse("admin:migrations_app_batch_tell_customers", args=[batch.pk])
     with django_capture_on_commit_callbacks(execute=True):
-        chief.post(url, {"on": "1", "reason": "agreed"})
+        press(chief, batch, "tell_customers", on="1", reason="agreed")
     assert found() == [("planned", 1, "ann@acme.example")]
     assert AuditEntry.objects.get(action="batch.tell_customers").actor_name == "chief"
     page = chief.get(reverse("admin:migrations_app_batch_customers", args=[batch.pk])).content.decode()
-    assert "Tell them no more" in page
+    assert "Tell customers no more" in page
     assert "to be sent" in page
 
 
@@ -631,13 +631,11 @@ def test_the_preview_has_a_real_batchs_values_and_an_example_where_there_is_none
 
 def test_a_test_goes_to_who_pressed_and_to_nobody_else(chief: Client, batch: Batch) -> None:
     template = MailTemplate.objects.get(milestone="planned")
-    url = reverse("admin:migrations_app_mailtemplate_send_test", args=[template.pk])
-    answer = chief.post(url, {"batch": batch.pk}, follow=True)
-    assert "Your account has no e-mail address" in answer.content.decode()
+    assert "Your account has no e-mail address" in said(press(chief, template, "send_test", batch=batch.pk))
     from django.contrib.auth.models import User
 
     User.objects.update(email="chief@recallops.example")
-    chief.post(url, {"batch": batch.pk})
+    press(chief, template, "send_test", batch=batch.pk)
     [sent] = mail.outbox
     assert sent.to == ["chief@recallops.example"]
     assert sent.subject.startswith("[test] ")

@@ -26,6 +26,7 @@ from migrations_app.models import Batch, ItemStatus, ReportKey
 from recallops import clock
 from recallops.snapshots import one_moment
 from tests.admin import builders as make
+from tests.admin.pressing import press
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "verify_report.py"
 
@@ -385,7 +386,7 @@ def test_a_retired_key_signs_no_more_and_the_one_before_it_does(client: Client, 
     newer = report_signing.make_key(label="2027", actor=None)
     assert ReportKey.objects.signing() == newer
     client.force_login(make.make_staff(superuser=True))
-    client.post(reverse("admin:migrations_app_reportkey_retire", args=[newer.pk]), {"reason": "it leaked"})
+    press(client, newer, "retire", reason="it leaked")
     assert ReportKey.objects.signing() == key
     assert AuditEntry.objects.filter(action="reportkey.retire", subject_id=newer.pk).exists()
 
