@@ -30,6 +30,12 @@ for stock in (User, Group, Failure, OrmQ, Schedule, Success):
 class UserAdmin(StockUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     """Staff."""
 
+    empty_help = (
+        _("There is nobody yet. “manage.py createsuperuser” makes the first account."),
+        "admin:auth_user_add",
+        _("Add somebody"),
+    )
+
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -38,6 +44,12 @@ class UserAdmin(StockUserAdmin, ModelAdmin):  # type: ignore[type-arg]
 @admin.register(Group)
 class GroupAdmin(StockGroupAdmin, ModelAdmin):
     """Roles of staff."""
+
+    empty_help = (
+        _("Roles are groups. “manage.py migrate” makes the four that come with the installation."),
+        "admin:auth_group_add",
+        _("Add a group"),
+    )
 
 
 class QueueAdmin(HistoryAdmin):
@@ -82,10 +94,22 @@ class TaskAdmin(QueueAdmin):
 class SuccessAdmin(TaskAdmin):
     """Tasks that ended well."""
 
+    empty_help = (
+        _("No task of the queue has ended well yet. Without “manage.py workers” none ever does."),
+        "help",
+        _("What to do first"),
+    )
+
 
 @admin.register(Failure)
 class FailureAdmin(TaskAdmin):
     """Tasks that did not."""
+
+    empty_help = (
+        _("No task of the queue has failed."),
+        "",
+        "",
+    )
 
     succeeded = False
 
@@ -93,6 +117,12 @@ class FailureAdmin(TaskAdmin):
 @admin.register(OrmQ)
 class OrmQAdmin(QueueAdmin):
     """Tasks that wait or run."""
+
+    empty_help = (
+        _("No task waits: everything that was due is done, or no workers ring for it."),
+        "admin:index",
+        _("See whether workers are alive"),
+    )
 
     list_display = ["id", "key", "name", "func", moment("lock")]
     fields = ["key", "lock", "name", "func", "args"]
@@ -102,5 +132,11 @@ class OrmQAdmin(QueueAdmin):
 @admin.register(Schedule)
 class ScheduleAdmin(QueueAdmin):
     """Schedules; the product has none of its own."""
+
+    empty_help = (
+        _("There are no schedules, and none are needed: “manage.py workers” looks for what is due."),
+        "",
+        "",
+    )
 
     list_display = ["id", "name", "func", "schedule_type", moment("next_run", _("next run"))]

@@ -26,6 +26,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from recallops.admin_counts import AtLeast
 from recallops.admin_display import change_url, read_only_moments
 from recallops.encryption import EncryptedTextField
 
@@ -52,13 +53,6 @@ MOST_CHOICES = 100
 
 
 # --- lists
-
-
-class AtLeast(int):
-    """A count that was not carried on to the end; it says so wherever it is printed."""
-
-    def __str__(self) -> str:
-        return f"{int(self):,}+"
 
 
 class BoundedPaginator(BasePaginator):
@@ -156,6 +150,9 @@ class ModelAdmin(BaseModelAdmin):
     list_per_page = 50
     list_max_show_all = 0
     empty_value_display = "–"
+
+    empty_help: ClassVar[tuple[Any, str, Any]] = (_("There is nothing here yet."), "", "")
+    """What its empty list says to do first: a sentence, and where (the name of an address, and of the link)."""
 
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
     """Exceptions of an act whose text is a sentence for the person who pressed."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.templatetags.static import static
 from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -64,10 +65,17 @@ UNFOLD: dict[str, Any] = {
             "950": "oklch(27% .06 250)",
         },
     },
+    "DASHBOARD_CALLBACK": "migrations_app.admin.dashboard.index",
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
         "navigation": [
+            {
+                "items": [
+                    {"title": _("Dashboard"), "icon": "dashboard", "link": reverse_lazy("admin:index")},
+                    {"title": _("Help"), "icon": "help", "link": reverse_lazy("help")},
+                ],
+            },
             {
                 "title": "The move",
                 "items": [

@@ -48,6 +48,12 @@ class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
 class ApiTokenAdmin(AuditedAdmin):
     """What opens the API to the company's own application."""
 
+    empty_help = (
+        _("With a token the company's own application reads from here which ids became which and who owns a meeting."),
+        "admin:calendars_apitoken_add",
+        _("Make a token"),
+    )
+
     list_display = [
         "label",
         "prefix",

@@ -65,6 +65,12 @@ def _count(state: str) -> Any:
 class ApplicationAdmin(AuditedAdmin):
     """The company's own software that webhooks are passed on to."""
 
+    empty_help = (
+        _("If software of your own schedules bots, add it here: webhooks of both regions are passed on to it."),
+        "admin:calendars_application_add",
+        _("Add an application"),
+    )
+
     form = ApplicationForm
     list_display = ["slug", "name", "host", "state", "waiting", "held", "given_up", "lag_text"]
     list_filter = ["paused"]
@@ -316,6 +322,12 @@ class ApplicationAdmin(AuditedAdmin):
 @admin.register(ApplicationSecret)
 class ApplicationSecretAdmin(AuditedAdmin):
     """What signs webhooks for an application."""
+
+    empty_help = (
+        _("What is passed on is signed with a secret, so that the application knows whom it is from."),
+        "admin:calendars_applicationsecret_add",
+        _("Add a secret"),
+    )
 
     form = ApplicationSecretForm
     list_display = ["label", "application", "last4", "fingerprint", "enabled", moment("created_at", _("since"))]

@@ -73,6 +73,15 @@ class ContactInline(TabularInline):
 class CustomerAdmin(AuditedAdmin):
     """Whom calendars belong to."""
 
+    empty_help = (
+        _(
+            "Customers are found by the domains of their e-mail addresses when a workspace is first read. Add them "
+            "before, to give them their names."
+        ),
+        "admin:calendars_customer_add",
+        _("Add a customer"),
+    )
+
     list_display = ["name", "slug", "domain_names"]
     search_fields = ["name", "slug", "domains__domain"]
     prepopulated_fields = {"slug": ["name"]}
@@ -124,6 +133,15 @@ class CustomerAdmin(AuditedAdmin):
 class CalendarAdmin(HistoryAdmin):
     """One person's calendar."""
 
+    empty_help = (
+        _(
+            "Calendars are found when a workspace is read: make a batch and press “Preflight”, then “Export”. Both "
+            "write nothing at the provider."
+        ),
+        "admin:migrations_app_batch_add",
+        _("Make a batch"),
+    )
+
     list_display = ["email", "platform", "customer", "family", "where"]
     list_select_related = ["customer"]
     list_filter = ["platform", ("customer", FewRelated)]
@@ -167,6 +185,15 @@ class CalendarAdmin(HistoryAdmin):
 @admin.register(Connection)
 class ConnectionAdmin(HistoryAdmin):
     """How a calendar is known in one workspace. Its secrets are on no page."""
+
+    empty_help = (
+        _(
+            "Connections are found when a workspace is read: make a batch and press “Preflight”, then “Export”. Both "
+            "write nothing at the provider."
+        ),
+        "admin:migrations_app_batch_add",
+        _("Make a batch"),
+    )
 
     list_display = ["remote_id", "calendar", "customer", "workspace", "state", "closing", moment("read_begun_at")]
     list_select_related = ["calendar__customer", "workspace"]

@@ -36,6 +36,15 @@ NOBODY_SAID = _("Nobody has said anything about this calendar: its meetings stay
 class EventAdmin(HistoryAdmin):
     """One calendar event as one connection shows it."""
 
+    empty_help = (
+        _(
+            "Events are read with their calendars: make a batch and press “Preflight”, then “Export”, or let a "
+            "workspace be always scheduled."
+        ),
+        "admin:migrations_app_batch_add",
+        _("Make a batch"),
+    )
+
     list_display = [
         moment("start"),
         "shown_title",

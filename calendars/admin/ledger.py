@@ -38,6 +38,15 @@ SHOWN_MEMBERS = 3
 class AssignmentAdmin(ExportAdmin, HistoryAdmin):
     """One row for each meeting that one bot must attend."""
 
+    empty_help = (
+        _(
+            "The ledger has a row for each meeting that one bot must attend. It fills when a batch's “Export” has read "
+            "the events."
+        ),
+        "admin:migrations_app_batch_add",
+        _("Make a batch"),
+    )
+
     list_display = [
         moment("start"),
         coloured(VERDICT_COLOURS, "verdict", _("verdict")),
@@ -178,6 +187,12 @@ class AssignmentAdmin(ExportAdmin, HistoryAdmin):
 class BotAdmin(HistoryAdmin):
     """Bots as the provider lists them."""
 
+    empty_help = (
+        _("Bots are listed when a workspace is read, and when one is scheduled from here."),
+        "admin:migrations_app_batch_changelist",
+        _("Look at the batches"),
+    )
+
     list_display = ["remote_id", "workspace", moment("join_at"), "status", "terminal", "attended", "url_text"]
     list_select_related = ["workspace"]
     list_filter = ["workspace", "terminal", "attended"]
@@ -221,6 +236,12 @@ class BotAdmin(HistoryAdmin):
 @admin.register(Intent)
 class IntentAdmin(HistoryAdmin):
     """What was about to be written, and what became of it."""
+
+    empty_help = (
+        _("Before anything is written at the provider, it is noted here. Nothing was written yet."),
+        "admin:migrations_app_batch_changelist",
+        _("Look at the batches"),
+    )
 
     list_display = [
         moment("sent_at", _("sent")),

@@ -127,6 +127,15 @@ def _no_constant(name: str) -> Any:
 class BotProfileAdmin(JudgingAdmin):
     """What bots that RecallOps schedules are like."""
 
+    empty_help = (
+        _(
+            "A profile is the whole configuration that bots get. Without one they keep the configuration that was "
+            "found."
+        ),
+        "admin:calendars_botprofile_add",
+        _("Add a profile"),
+    )
+
     form = BotProfileForm
     list_display = ["name", "used_by", moment("created_at", _("made"))]
     search_fields = ["name"]
@@ -176,6 +185,15 @@ class BotProfileAdmin(JudgingAdmin):
 @admin.register(RecordingPolicy)
 class RecordingPolicyAdmin(JudgingAdmin):
     """The rule of a customer, or of one calendar. A calendar's own stands above its customer's."""
+
+    empty_help = (
+        _(
+            "A policy says which events of a customer or a calendar are recorded. Without one they stay as they were "
+            "found."
+        ),
+        "admin:calendars_recordingpolicy_add",
+        _("Add a policy"),
+    )
 
     list_display = ["whom", "kind", "which", "filters", "bot_profile"]
     list_select_related = ["customer", "calendar", "bot_profile"]
@@ -284,6 +302,15 @@ class RecordingChoiceForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(RecordingChoice)
 class RecordingChoiceAdmin(JudgingAdmin):
     """What somebody decided, above every policy."""
+
+    empty_help = (
+        _(
+            "What somebody decides by hand for one event or a series stands here. An event's page has the buttons for "
+            "it."
+        ),
+        "admin:calendars_event_changelist",
+        _("Look at the events"),
+    )
 
     form = RecordingChoiceForm
     list_display = ["what", "shown_record", "customer_name", "reason", "made_by", moment("made_at")]

@@ -20,6 +20,12 @@ from recallops.exporting import Column
 class IdMappingAdmin(HistoryAdmin):
     """The id map."""
 
+    empty_help = (
+        _("When a calendar, an event or a bot gets another id by a move, the old and the new one are kept here."),
+        "admin:migrations_app_batch_changelist",
+        _("Look at the batches"),
+    )
+
     list_display = ["kind", "source", "source_remote_id", "target", "target_remote_id", "superseded"]
     list_display_links = ["source_remote_id"]
     list_select_related = ["source", "target"]
@@ -36,6 +42,12 @@ class IdMappingAdmin(HistoryAdmin):
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ExportAdmin, HistoryAdmin):
     """Who did what."""
+
+    empty_help = (
+        _("Whatever somebody does in the admin or from a terminal is on record here. Nobody has done anything yet."),
+        "help",
+        _("What to do first"),
+    )
 
     list_display = [moment("at", _("when")), "actor_name", "action", "subject_kind", "subject_name"]
     list_filter = ["subject_kind"]

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.base import AuditedAdmin
 from calendars.models import EndpointLimit, Region
@@ -15,6 +16,15 @@ from calendars.models import EndpointLimit, Region
 @admin.register(Region)
 class RegionAdmin(AuditedAdmin):
     """Deployments of a provider."""
+
+    empty_help = (
+        _(
+            "Regions come with the installation. If they are gone, run “manage.py migrate”, or add the vendor's region "
+            "here."
+        ),
+        "admin:calendars_region_add",
+        _("Add a region"),
+    )
 
     list_display = ["code", "label", "provider", "base_url"]
     search_fields = ["code", "label"]
@@ -33,6 +43,15 @@ class RegionAdmin(AuditedAdmin):
 @admin.register(EndpointLimit)
 class EndpointLimitAdmin(AuditedAdmin):
     """Stated limits: what a new workspace's budgets start with. Existing budgets are edited on the workspace's page."""
+
+    empty_help = (
+        _(
+            "The vendor's limits come with the installation. Without any, each endpoint is called 60 times a minute at "
+            "most."
+        ),
+        "admin:calendars_endpointlimit_add",
+        _("Add a limit"),
+    )
 
     list_display = ["endpoint", "provider", "per_minute"]
     list_filter = ["provider"]

@@ -61,6 +61,12 @@ class RelayedEventFilter(EventFilter):
 class RelayedAdmin(HistoryAdmin):
     """Webhooks that are passed on."""
 
+    empty_help = (
+        _("Nothing was passed on yet. It begins when a workspace names its application and webhooks come in."),
+        "admin:calendars_workspace_changelist",
+        _("Look at the workspaces"),
+    )
+
     list_display = [
         "received",
         "event",

@@ -21,7 +21,7 @@ from calendars.models import Assignment, Bot, Event, Occurrence, Workspace
 from recallops import clock, viewer_zone
 from recallops.admin_display import at, badge, change_url
 
-HOURS = (6, 24, 72)
+HOURS = (1, 6, 24, 72)
 USUAL = 24
 MOST = 500
 MOST_TITLES = 2

@@ -56,6 +56,15 @@ STATE_COLOURS = {
 class WebhookEndpointAdmin(AuditedAdmin):
     """An address that webhooks are sent to."""
 
+    empty_help = (
+        _(
+            "An endpoint is the address to which a workspace sends its webhooks. Add one for each workspace; its page "
+            "says what to do in the vendor's dashboard."
+        ),
+        "admin:calendars_webhookendpoint_add",
+        _("Add an endpoint"),
+    )
+
     list_display = ["label", "workspace", "region", "enabled", moment("last_at", _("last webhook")), "refused"]
     list_select_related = ["workspace__region"]
     list_filter = ["workspace", "enabled"]
@@ -179,6 +188,15 @@ class WebhookSecretForm(forms.ModelForm):  # type: ignore[type-arg]
 class WebhookSecretAdmin(AuditedAdmin):
     """What proves that a webhook comes from a workspace."""
 
+    empty_help = (
+        _(
+            "Webhooks are let in only when they are signed with a secret from here. Copy it from the vendor's "
+            "dashboard."
+        ),
+        "admin:calendars_webhooksecret_add",
+        _("Add a secret"),
+    )
+
     form = WebhookSecretForm
     list_display = ["label", "workspace", "endpoint", "last4", "fingerprint", "enabled", moment("last_used_at")]
     list_select_related = ["workspace", "endpoint__workspace"]
@@ -228,6 +246,15 @@ class EventFilter(admin.SimpleListFilter):
 @admin.register(Delivery)
 class DeliveryAdmin(HistoryAdmin):
     """Webhooks as they arrived."""
+
+    empty_help = (
+        _(
+            "No webhook came in yet. Set up an endpoint for each workspace and paste its address into the vendor's "
+            "dashboard."
+        ),
+        "admin:calendars_webhookendpoint_changelist",
+        _("Look at the endpoints"),
+    )
 
     list_display = [
         moment("received_at", _("received")),
@@ -326,6 +353,12 @@ class DeliveryAdmin(HistoryAdmin):
 @admin.register(WebhookRefusal)
 class WebhookRefusalAdmin(HistoryAdmin):
     """What was not let in, by day and cause."""
+
+    empty_help = (
+        _("Nothing was refused. If nothing comes in either, look whether the endpoints are set up."),
+        "admin:calendars_webhookendpoint_changelist",
+        _("Look at the endpoints"),
+    )
 
     list_display = [
         "day",

@@ -91,9 +91,18 @@ class RateBudgetInline(TabularInline):
 class WorkspaceAdmin(AuditedAdmin):
     """Accounts in a region."""
 
+    empty_help = (
+        _(
+            "A workspace is one account in one region of the vendor. A move needs two: the one that calendars leave, "
+            "and the one that they go to."
+        ),
+        "admin:calendars_workspace_add",
+        _("Add a workspace"),
+    )
+
     list_display = ["slug", "name", "region", "family", "scheduler", "reserve_percent", "state"]
     list_select_related = ["region"]
-    list_filter = ["region", "scheduler"]
+    list_filter = ["region", "scheduler", ("trouble", admin.EmptyFieldListFilter)]
     search_fields = ["slug", "name", "family"]
     inlines = [RateBudgetInline]
     readonly_fields = ["state", "keys", "clock_offset", "sweep_due_at", "full_read_at"]
@@ -218,10 +227,16 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 class ApiKeyAdmin(AuditedAdmin):
     """What opens a workspace."""
 
+    empty_help = (
+        _("A key opens a workspace. Make one in the vendor's dashboard of its region, add it here, then test it."),
+        "admin:calendars_apikey_add",
+        _("Add a key"),
+    )
+
     form = ApiKeyForm
     list_display = ["label", "workspace", "last4", "fingerprint", "enabled", moment("tested_at"), "test_result"]
     list_select_related = ["workspace"]
-    list_filter = ["workspace", "enabled"]
+    list_filter = ["workspace", "enabled", "test_passed"]
     search_fields = ["label", "fingerprint", "workspace__slug"]
     fields = ["workspace", "label", "new_secret", "enabled", "last4", "fingerprint", "tested_at", "test_result"]
     readonly_fields = ["last4", "fingerprint", "tested_at", "test_result"]
@@ -235,14 +250,14 @@ class ApiKeyAdmin(AuditedAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Store a secret that was typed, and forget the test of the one before."""
         if secret := form.cleaned_data["new_secret"]:
-            obj.secret, obj.tested_at, obj.test_result = secret, None, ""
+            obj.secret, obj.tested_at, obj.test_result, obj.test_passed = secret, None, "", None
         super().save_model(request, obj, form, change)
 
     def saved_along(self, form: Any) -> Sequence[str]:
         """Return what belongs to a new secret."""
         if not form.cleaned_data["new_secret"]:
             return ()
-        return ("secret", "last4", "fingerprint", "tested_at", "test_result")
+        return ("secret", "last4", "fingerprint", "tested_at", "test_result", "test_passed")
 
     @post_action(label=_("test connection"))
     def test_connection(self, request: HttpRequest, obj: ApiKey) -> str:
@@ -270,6 +285,15 @@ SEALED = ("client_secret", "certificate", "private_key")
 @admin.register(OAuthClient)
 class OAuthClientAdmin(AuditedAdmin):
     """The company's own clients at Google and Microsoft."""
+
+    empty_help = (
+        _(
+            "Needed only where the provider does not show a client's secret, as with certificates. Without such "
+            "clients this stays empty."
+        ),
+        "admin:calendars_oauthclient_add",
+        _("Add a client"),
+    )
 
     form = OAuthClientForm
     list_display = ["client_id", "platform", "stored"]

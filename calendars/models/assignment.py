@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from calendars.models.calendar import Connection
+from calendars.models.calendar import BY_PREFIX, Connection
 from calendars.models.event import Event
 from calendars.models.workspace import Workspace
 from recallops import clock
@@ -81,6 +81,7 @@ class Assignment(models.Model):
                 condition=Q(verdict__in=["missed", "doubled", "not_attended"]),
                 name="assignment_alarming",
             ),
+            models.Index(fields=["start", "id"], condition=Q(over=False), name="assignment_coming"),
         ]
 
     def __str__(self) -> str:
@@ -103,7 +104,7 @@ class Bot(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["workspace", "remote_id"], name="bot_remote_id_once"),
+            models.UniqueConstraint(fields=["workspace", "remote_id"], opclasses=BY_PREFIX, name="bot_remote_id_once"),
         ]
         indexes = [models.Index(fields=["workspace", "join_at"], name="bot_by_join")]
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Upper
 
 from calendars.models.workspace import Workspace
 from recallops.encryption import EncryptedTextField
+
+BY_PREFIX = ("int8_ops", "varchar_pattern_ops")
+"""For an index on (workspace, id of the provider): it also finds ids by how they begin, whatever the collation."""
 
 
 class Platform(models.TextChoices):
@@ -36,6 +41,9 @@ class Customer(models.Model):
 
     class Meta:
         ordering = ["name"]
+        indexes = [
+            models.Index(OpClass(Upper("name"), name="text_pattern_ops"), name="customer_by_name"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -118,6 +126,7 @@ class Calendar(models.Model):
         ]
         indexes = [
             models.Index(fields=["judge_at"], condition=Q(judge_at__isnull=False), name="calendar_to_judge"),
+            models.Index(fields=["email"], opclasses=["varchar_pattern_ops"], name="calendar_by_email"),
         ]
 
     def __str__(self) -> str:
@@ -167,7 +176,12 @@ class Connection(models.Model):
     class Meta:
         ordering = ["workspace", "remote_id"]
         constraints = [
-            models.UniqueConstraint(fields=["workspace", "remote_id"], name="connection_remote_id_once"),
+            models.UniqueConstraint(
+                fields=["workspace", "remote_id"], opclasses=BY_PREFIX, name="connection_remote_id_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["workspace"], condition=Q(status="disconnected"), name="connection_fell_off"),
         ]
 
     def __str__(self) -> str:

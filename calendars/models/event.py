@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Left
 
-from calendars.models.calendar import Calendar, Connection
+from calendars.models.calendar import BY_PREFIX, Calendar, Connection
 from calendars.models.workspace import Workspace
+
+URL_BEGIN = 200
+"""Characters of a meeting link that are indexed: an index takes no texts of any length, and links are strangers'."""
 
 
 class Occurrence(models.Model):
@@ -57,11 +61,14 @@ class Event(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["workspace", "remote_id"], name="event_remote_id_once"),
+            models.UniqueConstraint(
+                fields=["workspace", "remote_id"], opclasses=BY_PREFIX, name="event_remote_id_once"
+            ),
         ]
         indexes = [
             models.Index(fields=["workspace", "start"], name="event_by_start"),
             models.Index(fields=["connection", "start"], name="event_by_connection"),
+            models.Index(OpClass(Left("url", URL_BEGIN), name="text_pattern_ops"), name="event_by_url"),
             GinIndex(fields=["bots"], opclasses=["jsonb_path_ops"], name="event_by_bots"),
         ]
 

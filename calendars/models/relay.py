@@ -146,6 +146,7 @@ class Relayed(models.Model):
             models.Index(fields=["lane"], condition=Q(state="held"), name="relayed_held"),
             models.Index(fields=["application", "state"], name="relayed_by_state"),
             models.Index(fields=["lane", "delivery"], name="relayed_by_lane"),
+            models.Index(fields=["id"], condition=Q(state="dead"), name="relayed_dead"),
         ]
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
+from calendars.models.calendar import BY_PREFIX
 from calendars.models.workspace import Workspace
 from recallops.encryption import EncryptedTextField, fingerprint
 
@@ -103,11 +104,14 @@ class Delivery(models.Model):
     class Meta:
         verbose_name_plural = "deliveries"
         constraints = [
-            models.UniqueConstraint(fields=["workspace", "delivery_id"], name="delivery_once_per_workspace"),
+            models.UniqueConstraint(
+                fields=["workspace", "delivery_id"], opclasses=BY_PREFIX, name="delivery_once_per_workspace"
+            ),
         ]
         indexes = [
             models.Index(fields=["workspace", "id"], condition=Q(state="received"), name="delivery_waiting"),
             models.Index(fields=["received_at"], name="delivery_by_time"),
+            models.Index(fields=["received_at"], condition=Q(state="failed"), name="delivery_failed"),
         ]
 
     def __str__(self) -> str:

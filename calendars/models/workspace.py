@@ -163,6 +163,9 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     tested_at = models.DateTimeField(null=True, editable=False)
     test_result = models.CharField(max_length=400, blank=True, editable=False)
+    test_passed = models.BooleanField(
+        "opens its workspace", null=True, editable=False, help_text="Empty: never tested."
+    )
 
     class Meta:
         verbose_name = "API key"
@@ -251,6 +254,9 @@ class RateBudget(models.Model):
     refused = models.BigIntegerField(default=0, editable=False, help_text="Answers 429.")
     window_start = models.FloatField(default=0, editable=False)
     window_taken = models.IntegerField(default=0, editable=False)
+    hour_start = models.FloatField(default=0, db_default=0, editable=False)
+    hour_taken = models.IntegerField(default=0, db_default=0, editable=False)
+    hour_refused = models.IntegerField(default=0, db_default=0, editable=False, help_text="Answers 429 in this hour.")
     note = models.CharField(max_length=200, null=True, editable=False)  # noqa: DJ001 (written by raw SQL)
 
     objects = RateBudgetQuerySet.as_manager()

@@ -76,10 +76,12 @@ def test_key(key: ApiKey) -> str:
         probe = client.probe()
     except errors.ProviderError as error:
         sentence = error.sentence
+        passed = False
     else:
+        passed = True
         Workspace.objects.filter(pk=key.workspace_id).update(trouble="")
         sentence = f"The key opens {key.workspace.region}."
         if probe.out_of_credit:
             sentence = f"The key opens {key.workspace.region}, but the workspace has no credit."
-    ApiKey.objects.filter(pk=key.pk).update(tested_at=clock.now(), test_result=sentence[:400])
+    ApiKey.objects.filter(pk=key.pk).update(tested_at=clock.now(), test_result=sentence[:400], test_passed=passed)
     return sentence

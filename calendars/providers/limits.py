@@ -38,7 +38,10 @@ UPDATE calendars_ratebudget SET
     tat = GREATEST(tat, machine.now) + emission,
     taken = taken + 1,
     window_taken = CASE WHEN window_start = floor(machine.now / 60) * 60 THEN window_taken + 1 ELSE 1 END,
-    window_start = floor(machine.now / 60) * 60
+    window_start = floor(machine.now / 60) * 60,
+    hour_taken = CASE WHEN hour_start = floor(machine.now / 3600) * 3600 THEN hour_taken + 1 ELSE 1 END,
+    hour_refused = CASE WHEN hour_start = floor(machine.now / 3600) * 3600 THEN hour_refused ELSE 0 END,
+    hour_start = floor(machine.now / 3600) * 3600
 FROM {_NOW}
 WHERE workspace_id = %s AND endpoint = %s AND tat - machine.now <= %s
 RETURNING tat - emission - machine.now
@@ -49,7 +52,13 @@ SELECT tat - machine.now FROM calendars_ratebudget, {_NOW} WHERE workspace_id = 
 """  # noqa: S608
 
 _PUSH = f"""
-UPDATE calendars_ratebudget SET tat = GREATEST(tat, machine.now + %s), refused = refused + 1, note = %s
+UPDATE calendars_ratebudget SET
+    tat = GREATEST(tat, machine.now + %s),
+    refused = refused + 1,
+    hour_refused = CASE WHEN hour_start = floor(machine.now / 3600) * 3600 THEN hour_refused + 1 ELSE 1 END,
+    hour_taken = CASE WHEN hour_start = floor(machine.now / 3600) * 3600 THEN hour_taken ELSE 0 END,
+    hour_start = floor(machine.now / 3600) * 3600,
+    note = %s
 FROM {_NOW}
 WHERE workspace_id = %s AND endpoint = %s
 """  # noqa: S608
@@ -112,6 +121,15 @@ class _Row(Protocol):
     window_taken: int
 
 
+class _HourlyRow(Protocol):
+    """What `hour` needs of a RateBudget."""
+
+    emission: float
+    hour_start: float
+    hour_taken: int
+    hour_refused: int
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """A budget in the present minute of machine time: calls allowed, used, left, and the wait of the next one."""
@@ -128,6 +146,27 @@ def usage(row: _Row, *, now: datetime) -> Usage:
     allowed = int(60.0 / row.emission)
     used = row.window_taken if row.window_start == at // 60 * 60 else 0
     return Usage(allowed=allowed, used=used, left=max(allowed - used, 0), wait=max(row.tat - at, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """A budget in the present hour of machine time: what a whole hour allows, what was used, answers 429."""
+
+    allowed: int
+    used: int
+    refused: int
+
+    @property
+    def percent(self) -> int:
+        """Return the share of the hour that is used."""
+        return min(100, 100 * self.used // self.allowed) if self.allowed else 100
+
+
+def hour(row: _HourlyRow, *, now: datetime) -> Hour:
+    """Return what is used of a budget in the present hour; `now` is machine time."""
+    fresh = row.hour_start == now.timestamp() // 3600 * 3600
+    used, refused = (row.hour_taken, row.hour_refused) if fresh else (0, 0)
+    return Hour(allowed=int(3600.0 / row.emission), used=used, refused=refused)
 
 
 class _Line:

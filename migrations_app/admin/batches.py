@@ -26,6 +26,7 @@ from django.http import (
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from calendars.models import AuditEntry
 from migrations_app import control, report
@@ -62,6 +63,15 @@ CLOSED_NUMBERS = "This batch is closed; its numbers stay."
 @admin.register(Batch)
 class BatchAdmin(HistoryAdmin):
     """One migration."""
+
+    empty_help = (
+        _(
+            "A batch moves chosen calendars from one workspace to another. It needs two workspaces with tested keys; "
+            "the help page has the list."
+        ),
+        "admin:migrations_app_batch_add",
+        _("Make a batch"),
+    )
 
     list_display = ["slug", "source", "target", "step", "state", "reason", moment("changed_at", "last real change")]
     list_select_related = ["source", "target", "handover"]

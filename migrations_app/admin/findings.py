@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from migrations_app import control
+from migrations_app.admin.filters import BatchIsFilter
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step
 from migrations_app.models import Finding, Severity
@@ -47,6 +48,15 @@ class StateFilter(admin.SimpleListFilter):
 class FindingAdmin(ExportAdmin, HistoryAdmin):
     """Something that a check found."""
 
+    empty_help = (
+        _(
+            "Checks note here what is not as it should be. There is nothing: press “Preflight” on a batch to let them "
+            "look."
+        ),
+        "admin:migrations_app_batch_changelist",
+        _("Look at the batches"),
+    )
+
     list_display = [
         coloured(SEVERITY_COLOURS, "severity", "severity"),
         "sentence",
@@ -57,7 +67,7 @@ class FindingAdmin(ExportAdmin, HistoryAdmin):
         moment("found_at", "found"),
     ]
     list_display_links = ["sentence"]
-    list_filter = ["severity", StateFilter, "step", ("batch", FewRelated)]
+    list_filter = ["severity", StateFilter, BatchIsFilter, "step", ("batch", FewRelated)]
     search_fields = ["sentence", "subject__startswith"]
     ordering = ["-pk"]
     fields = [

@@ -35,6 +35,15 @@ NONE_FAILED = "None of the chosen items has failed or waits for a person, so not
 class ItemAdmin(ExportAdmin, HistoryAdmin):
     """One thing that a batch moves. The engine writes it; people press “retry failed”."""
 
+    empty_help = (
+        _(
+            "Items are the calendars that batches move. A batch gets them when its “Export” has listed the calendars "
+            "of the source."
+        ),
+        "admin:migrations_app_batch_changelist",
+        _("Look at the batches"),
+    )
+
     list_display = [
         "title_or_id",
         "customer",

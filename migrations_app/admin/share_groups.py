@@ -50,6 +50,15 @@ class ShareGroupList(UncountedChangeList):
 class ShareGroupAdmin(HistoryAdmin):
     """Calendars that go over together. The engine forms and cuts them; people accept exceptions."""
 
+    empty_help = (
+        _(
+            "Where the company's own application schedules, calendars with common meetings go over together, in "
+            "groups. They are formed when calendars are ready to hand over."
+        ),
+        "admin:migrations_app_batch_changelist",
+        _("Look at the batches"),
+    )
+
     list_display = [
         "title",
         "batch",

@@ -215,6 +215,9 @@ class Item(models.Model):
         indexes = [
             models.Index(fields=["batch", "status", "step"], name="item_by_status"),
             models.Index(fields=["batch", "due_at"], name="item_due"),
+            models.Index(
+                fields=["status"], condition=Q(open=True, status__in=["failed", "user"]), name="item_needs_somebody"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -266,6 +269,9 @@ class Finding(models.Model):
                 name="finding_once",
                 nulls_distinct=False,
             ),
+        ]
+        indexes = [
+            models.Index(fields=["severity"], condition=Q(gone_at=None, waived_at=None), name="finding_open"),
         ]
 
     def __str__(self) -> str:

@@ -6,9 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import template
+from django.http import HttpRequest
+from django.template import RequestContext
+from django.urls import resolve, reverse
 
 from recallops import admin_display, clock
 from recallops import viewer_zone as zone
+from recallops.admin_counts import shown
 
 register = template.Library()
 
@@ -51,6 +55,25 @@ def percent(part: int, whole: int) -> int:
     return int(100 * part / whole) if whole else 0
 
 
+@register.inclusion_tag("recallops/empty.html", takes_context=True)
+def empty_state(context: RequestContext, changes: Any) -> dict[str, Any]:
+    """Say of a list without rows whether there are none yet, and what to do first, or only none of those asked for."""
+    sentence, name, label = changes.model_admin.empty_help
+    return {
+        "filtered": bool(changes.query or changes.get_filters_params()),
+        "plural": changes.opts.verbose_name_plural,
+        "sentence": sentence,
+        "url": reverse(name) if name and may_open(context.request, name) else "",
+        "label": label,
+    }
+
+
+@register.filter
+def number(value: int) -> str:
+    """Show a count; one that was not carried on to the end says so."""
+    return shown(value)
+
+
 @register.filter
 def short(moment: str | None) -> str:
     """Show a moment that comes as text, as `at` does; other words stay as they are. Without an offset it is UTC."""
@@ -59,3 +82,11 @@ def short(moment: str | None) -> str:
     except ValueError:
         return moment or "–"
     return at(found if found.tzinfo else found.replace(tzinfo=UTC))
+
+
+def may_open(request: HttpRequest, name: str) -> bool:
+    """Tell whether somebody may open a page of the admin: a list, or the form for a new row."""
+    options = getattr(resolve(reverse(name)).func, "model_admin", None)
+    if options is None:
+        return True
+    return bool(options.has_add_permission(request) if name.endswith("_add") else options.has_view_permission(request))
