@@ -125,7 +125,7 @@ def test_coming_meetings_are_the_ones_that_are_counted_for_the_hour(chief: Clien
     something_of_everything()
     count = dashboard._numbers(clock.now())["meetings"].rows.count()
     assert count == 4
-    assert "4 meetings. Times are UTC" in text_of(chief, dashboard._numbers(clock.now())["meetings"].url)
+    assert "4 meetings." in text_of(chief, dashboard._numbers(clock.now())["meetings"].url)
 
 
 def test_numbers_that_are_not_carried_on_to_the_end_say_so(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +279,7 @@ def test_the_page_says_whether_workers_are_alive_and_what_is_late(chief: Client)
     make.make_assignment(make.make_workspace(), due_at=clock.now() - timedelta(seconds=900))
     page = text_of(chief)
     assert "workers alive" in page
-    assert "here: last sign of life 0 s ago" in page
+    assert re.search(r"here: last sign of life \d+ s ago", page)
     assert ">late<" in page
     assert "The oldest due work waits for 900 s" in page
     url = re.search(r'href="([^"]+)">The oldest due work', page)
