@@ -94,6 +94,8 @@ TEMPLATES = [
 ]
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]  # more: locale/README.md
+LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = "recallops.formats"
 LOGIN_REDIRECT_URL = "admin:index"
 TIME_ZONE = "UTC"

@@ -33,7 +33,7 @@ LEFT = {
     *(f"templates/admin/migrations_app/batch/{name}.html" for name in ("_cut_lines", "_live", "_pulse", "add", "page")),
     *(f"migrations_app/admin/{name}.py" for name in ("batches", "findings", "forms", "items", "page")),
 }
-SAME_EVERYWHERE = {"UTC", "https", "API", "CSV", "XLSX", "JSON"}
+SAME_EVERYWHERE = {"UTC", "https", "API", "CSV", "XLSX", "JSON", "Excel"}
 
 MARKING = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "npgettext_lazy", "pgettext", "pgettext_lazy"}
 SAID = {"description", "label", "help_text", "placeholder", "verbose_name", "empty_label"}
