@@ -35,7 +35,7 @@ STATES = (
     *[(Step.HAND_OVER, ItemStatus.WAITING, "Its last meeting in the source ends 2026-11-23 16:30 UTC.")] * 9,
     *[(Step.HAND_OVER, ItemStatus.READY, "")] * 3,
     (Step.VERIFY, ItemStatus.WAITING, "list events budget: 43 s"),
-    (Step.VERIFY, ItemStatus.WORKING, ""),
+    (Step.VERIFY, ItemStatus.READY, ""),
     (Step.RECREATE, ItemStatus.USER, "The owner has to connect this calendar again: Google took the consent back."),
     (Step.EXPORT, ItemStatus.FAILED, "The provider answered 500 to “list events” five times; nothing was changed."),
 )
@@ -66,9 +66,7 @@ def make_rows(staff: str, password: str) -> dict[str, str]:
     items = [_person(batch, number, customer, name) for number, (customer, name) in enumerate(people)]
     _findings(batch, items)
     _acts(batch, chief)
-    for moment, counts in (("before", {"source": 240}), ("cut", {"source": 96, "target": 141, "frozen": 3})):
-        if moment in CoverageReading.Moment.values:
-            make.make_reading(batch, moment, counts)
+    make.make_reading(batch, CoverageReading.Moment.BEFORE, {Verdict.SOURCE: 192})
     make.make_batch("lumen-pilot", source=source, target=target, actor=chief)
     return _pages(batch, items, source)
 
@@ -101,7 +99,7 @@ def _person(batch: Batch, number: int, customer: Customer, name: str) -> Item:
         step=step,
         status=status,
         reason=reason,
-        error_kind=ErrorKind.values[0] if status == ItemStatus.FAILED else "",
+        error_kind=ErrorKind.TEMPORARY if status == ItemStatus.FAILED else "",
         due_at=clock.now() + timedelta(minutes=number % 50),
     )
     Item.objects.filter(pk=item.pk).update(target_connection=in_target)

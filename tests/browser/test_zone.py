@@ -27,7 +27,7 @@ def test_moments_are_those_of_the_browsers_zone(
     chromium: Browser, furnished: tuple[Stage, list[tuple[str, str]]]
 ) -> None:
     stage, _ = furnished
-    with opened(chromium, stage.url, zone="Asia/Kolkata") as page:
+    with opened(chromium, stage.url, zone="Australia/Darwin") as page:
         log_in(page, STAFF, PASSWORD)
         page.goto(ACTS)
         moment = page.locator("#result_list time").first
@@ -36,12 +36,12 @@ def test_moments_are_those_of_the_browsers_zone(
         assert apart == 0
         assert moment.get_attribute("title") == f"{exact[:10]} {exact[11:19]} UTC"  # type: ignore[index]
         assert shown[14:16] != exact[14:16]  # type: ignore[index]  # half an hour apart
-        page.get_by_text("Times are those of Asia/Kolkata").wait_for()
+        page.get_by_text("Times are those of Australia/Darwin").wait_for()
 
 
 def test_without_javascript_moments_are_utc(chromium: Browser, furnished: tuple[Stage, list[tuple[str, str]]]) -> None:
     stage, _ = furnished
-    with opened(chromium, stage.url, zone="Asia/Kolkata", scripts=False) as page:
+    with opened(chromium, stage.url, zone="Australia/Darwin", scripts=False) as page:
         page.goto("/admin/")
         page.get_by_label("Username").fill(STAFF)
         page.get_by_label("Password").fill(PASSWORD)
