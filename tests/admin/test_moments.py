@@ -17,6 +17,7 @@ from migrations_app.models import Batch
 from recallops import viewer_zone
 from recallops.admin_base import ModelAdmin
 from tests.admin import builders as make
+from tests.admin.pressing import press
 
 pytestmark = pytest.mark.django_db
 
@@ -107,7 +108,7 @@ def test_a_cut_line_is_typed_in_utc_in_every_zone(chief: Client) -> None:
     address = reverse("admin:migrations_app_batch_change", args=[batch.pk])
     chief.cookies["tz"] = "Pacific/Auckland"
     wanted = (make.NOON + timedelta(days=3)).replace(minute=0, second=0)
-    chief.post(reverse("admin:migrations_app_batch_cut_line", args=[batch.pk]), {"at": f"{wanted:%Y-%m-%d %H:%M}"})
+    press(chief, batch, "cut_line", at=f"{wanted:%Y-%m-%d %H:%M}")
     batch = Batch.objects.select_related("handover").get(pk=batch.pk)
     assert batch.handover.cut_line == wanted
     text = page(chief, address, "Pacific/Auckland")

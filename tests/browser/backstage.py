@@ -1,6 +1,7 @@
 """What the browser tests need done in the product's own environment, in a process beside the test's.
 
     python -m tests.browser.backstage conduct SANDBOX OPTIONS   fill the sandbox and our rows, then conduct the clock
+    python -m tests.browser.backstage conduct_empty SANDBOX OPTIONS   the same, but for our rows: nobody typed anything
     python -m tests.browser.backstage rows                      put a row of everything into the database, and no more
     python -m tests.browser.backstage hostile                   the same, with texts of strangers in every field
 
@@ -27,7 +28,12 @@ def say(**values: Any) -> None:
     sys.stdout.flush()
 
 
-def conduct(line: str, size: str) -> None:
+def conduct_empty(line: str, size: str) -> None:
+    """Fill the sandbox, make a member of staff, and conduct until told to end."""
+    conduct(line, size, with_rows=False)
+
+
+def conduct(line: str, size: str, *, with_rows: bool = True) -> None:
     """Fill both sides as a company would, make a member of staff, and conduct until told to end."""
     from django.conf import settings
 
@@ -40,10 +46,11 @@ def conduct(line: str, size: str) -> None:
 
     sandbox, options = Sandbox(json.loads(line)), Options.of(json.loads(size))
     summary = setting_up.fill(sandbox, options)
-    setting_up.make_rows(sandbox, summary, options)
+    if with_rows:
+        setting_up.make_rows(sandbox, summary, options)
     Workspace.objects.update(sweep_every=SWEEP_EVERY)
     setting_up.make_staff(STAFF, PASSWORD)
-    say(calendars=summary["calendars"], bots=summary["bots"])
+    say(**summary)
     conductor = Conductor(FileClock(settings.CLOCK_FILE))
     while True:
         conductor.look()
@@ -73,4 +80,4 @@ def hostile() -> None:
 
 if __name__ == "__main__":
     django.setup()
-    {"conduct": conduct, "rows": rows, "hostile": hostile}[sys.argv[1]](*sys.argv[2:])
+    {"conduct": conduct, "conduct_empty": conduct_empty, "rows": rows, "hostile": hostile}[sys.argv[1]](*sys.argv[2:])

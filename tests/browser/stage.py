@@ -86,8 +86,11 @@ class Stage:
         self._stop("rows")
         return pages
 
-    def open_world(self, **size: Any) -> None:
-        """Start the sandbox, fill it, let the clock go, and start the workers."""
+    def open_world(self, *, rows: bool = True, **size: Any) -> dict[str, Any]:
+        """Start the sandbox, fill it, let the clock go, and start the workers; return what it was filled with.
+
+        Without rows, nobody has typed anything into the product yet.
+        """
         clock = ("--clock-file", str(self.clock.path))
         self._start(
             "sandbox",
@@ -97,10 +100,12 @@ class Stage:
         line = self._hear("sandbox")
         self.sandbox = Sandbox(line)
         options = json.dumps({"seed": 1, "speed": 30.0, **size})
-        self._start("conductor", "-m", "tests.browser.backstage", "conduct", json.dumps(line), options, stdout=PIPE)
-        self._hear("conductor")
+        act = "conduct" if rows else "conduct_empty"
+        self._start("conductor", "-m", "tests.browser.backstage", act, json.dumps(line), options, stdout=PIPE)
+        summary: dict[str, Any] = self._hear("conductor")
         self.clock.set(at=START, speed=self.speed)
         self._start("workers", "manage.py", "workers", at_our_death=signal.SIGTERM)
+        return summary
 
     def freeze(self) -> None:
         """Let time stand still, nobody conducting."""
