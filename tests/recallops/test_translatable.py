@@ -23,6 +23,7 @@ MODULES = sorted(
 )
 
 WORD = re.compile(r"[^\W\d_]{2,}")
+FILE = re.compile(r"\b[\w-]+\.(?:csv|json|py)\b")
 READ_OUT = {"alt", "aria-label", "aria-description", "placeholder", "title"}
 MARKED = re.compile(
     r"{%\s*(?:blocktrans(?:late)?)\b.*?{%\s*endblocktrans(?:late)?\s*%}|{%\s*comment\b.*?{%\s*endcomment\s*%}", re.S
@@ -33,7 +34,7 @@ LEFT = {
     *(f"templates/admin/migrations_app/batch/{name}.html" for name in ("_cut_lines", "_live", "_pulse", "add", "page")),
     *(f"migrations_app/admin/{name}.py" for name in ("batches", "findings", "forms", "items", "page")),
 }
-SAME_EVERYWHERE = {"UTC", "https", "API", "CSV", "XLSX", "JSON", "Excel"}
+SAME_EVERYWHERE = {"UTC", "https", "API", "CSV", "XLSX", "JSON", "Excel", "URL"}
 
 MARKING = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "npgettext_lazy", "pgettext", "pgettext_lazy"}
 SAID = {"description", "label", "help_text", "placeholder", "verbose_name", "empty_label"}
@@ -42,27 +43,36 @@ SAID_AT = {"badge": 0, "moment": 1, "coloured": 2, "table": 0}
 """Functions of ours, and which argument somebody reads."""
 
 
+def _words(text: str) -> list[str]:
+    """Return the words of a text that another language has others for."""
+    return [word for word in WORD.findall(FILE.sub("", text)) if word not in SAME_EVERYWHERE]
+
+
 class Texts(HTMLParser):
     """What a template says in words of its own."""
 
     def __init__(self, template: str) -> None:
         super().__init__()
         self.found: list[str] = []
+        self.in_code = 0
         self.feed(TAGS.sub("…", MARKED.sub("…", template)))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.in_code += tag == "code"
         for name, value in attrs:
             if name in READ_OUT:
                 self._take(value or "")
 
+    def handle_endtag(self, tag: str) -> None:
+        self.in_code -= tag == "code"
+
     def handle_data(self, data: str) -> None:
-        if self.cdata_elem is None:
+        if self.cdata_elem is None and not self.in_code:
             self._take(data)
 
     def _take(self, text: str) -> None:
-        words = [word for word in WORD.findall(text) if word not in SAME_EVERYWHERE]
-        if words:
+        if _words(text):
             self.found.append(" ".join(text.split()))
 
 
@@ -87,7 +97,8 @@ def unmarked(tree: ast.Module) -> Iterator[ast.Constant]:
 def _texts(node: ast.expr, *, sentences: bool = False) -> Iterator[ast.Constant]:
     """Yield texts in words: of a list or the values of a dictionary, too; of a constant only what has several words."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        if WORD.search(node.value) and (not sentences or re.search(r"[^\W\d_] +\S", node.value)):
+        several = re.search(r"[^\W\d_] +\S", node.value)
+        if _words(node.value) and (several or not sentences):
             yield node
     elif isinstance(node, ast.List | ast.Tuple | ast.Set):
         for one in node.elts:
