@@ -336,6 +336,7 @@ class Hostile:
         rows = [customer, calendar, connection, assignment, event, bot, item, finding, intent, mapping]
         rows += self._decided(customer, event.occurrence, whole, t)
         rows += self._told(whole, url, t)
+        rows += self._messages(customer, t)
         group = make.make_share_group(batch, items=(item,), name=t(ShareGroup, "name"), reason=t(ShareGroup, "reason"))
         make.make_assignment(batch.source, calendars=(calendar,), start=clock.now())
         return [*rows, group]
@@ -349,6 +350,19 @@ class Hostile:
         choice = make.make_choice(occurrence, **said)
         of_series = make.make_choice(customer, series=t(RecordingChoice, "series"), **said)
         return [profile, make.make_policy(customer, bot_profile=profile), choice, of_series]
+
+    def _messages(self, customer: Any, t: Any) -> list[Model]:
+        """What customers and staff are told, quoting strangers."""
+        from migrations_app.models import Alert, AlertChannel, Message, ReportKey
+
+        make.make_contact(customer, name=customer.name[:120])
+        words = {name: t(Message, name) for name in ("subject", "text", "problem")}
+        message = make.make_message(self.batch, customer, state="failed", **words)
+        # names are unique, so a number goes first
+        channel = make.make_channel(f"{customer.pk} {t(AlertChannel, 'name')}"[:80], last_problem=words["problem"])
+        alert = make.make_alert(self.batch, channel=channel)
+        Alert.objects.filter(pk=alert.pk).update(sentence=t(Alert, "sentence"))
+        return [message, channel, alert, make.make_report_key(t(ReportKey, "label"))]
 
     def _told(self, whole: str, url: str, t: Any) -> list[Model]:
         """What came in by webhook and what was passed on."""
@@ -388,6 +402,7 @@ def make_rows(*, at_once: int) -> list[str]:
     page = reverse("admin:migrations_app_batch_change", args=[batch.pk])
     urls = [page, f"{page}?propose=1", reverse("admin:migrations_app_batch_report", args=[batch.pk])]
     urls.append(reverse("admin:calendars_assignment_upcoming") + "?hours=72")
+    urls.append(reverse("admin:migrations_app_batch_customers", args=[batch.pk]))
     urls += [reverse(f"admin:{kind}_changelist") for kind in sorted({kind_of(row) for row in rows})]
     urls += [reverse(f"admin:{kind_of(row)}_change", args=[row.pk]) for row in rows]
     return urls

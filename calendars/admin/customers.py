@@ -30,6 +30,7 @@ from calendars.models import (
 from recallops.admin_base import FewRelated, HistoryAdmin, TabularInline, computed_once
 from recallops.admin_display import badge, json_block, list_url, moment, table, to, without_query
 
+CONTACT_TAKEN = _("This customer has a contact with this address already.")
 STATUS_COLOURS = {
     ConnectionStatus.CONNECTED: "success",
     ConnectionStatus.CONNECTING: "info",
@@ -59,6 +60,16 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_email(self) -> str:
         """Return the address as it is stored."""
         return str(self.cleaned_data["email"]).strip().lower()
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse an address that the customer has: Django looks at no constraint of a row inside another's page."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        customer, email = cleaned.get("customer"), cleaned.get("email")
+        if customer is not None and customer.pk and email and "email" in self.changed_data:
+            same = CustomerContact.objects.filter(customer=customer, email=email)
+            if same.exclude(pk=self.instance.pk).exists():
+                self.add_error("email", CONTACT_TAKEN)
+        return cleaned
 
 
 class ContactInline(TabularInline):

@@ -45,10 +45,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="customercontact",
-            constraint=models.UniqueConstraint(
-                fields=("customer", "email"),
-                name="customer_contact_once",
-                violation_error_message="This customer has a contact with this address already.",
-            ),
+            constraint=models.UniqueConstraint(fields=("customer", "email"), name="customer_contact_once"),
         ),
     ]

@@ -22,11 +22,7 @@ class CustomerContact(models.Model):
         verbose_name = _("contact")
         ordering = ["customer", "email"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["customer", "email"],
-                name="customer_contact_once",
-                violation_error_message=_("This customer has a contact with this address already."),
-            ),
+            models.UniqueConstraint(fields=["customer", "email"], name="customer_contact_once"),
         ]
 
     def __str__(self) -> str:

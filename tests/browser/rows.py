@@ -29,10 +29,23 @@ from calendars.models import (
 )
 from migrations_app import cuts
 from migrations_app.itineraries import FORWARD, Step
-from migrations_app.models import Batch, BatchStatus, CoverageReading, ErrorKind, Item, ItemStatus, Severity, ShareGroup
+from migrations_app.models import (
+    Alert,
+    Batch,
+    BatchStatus,
+    CoverageReading,
+    ErrorKind,
+    Item,
+    ItemStatus,
+    MailTemplate,
+    Message,
+    Severity,
+    ShareGroup,
+)
 from recallops import clock
 from tests.admin import builders as make
 
+SEVERAL = (Batch, Message, Relayed, ShareGroup)  # of which every row is looked at
 UNBROKEN = "x" * 180
 LONG_URL = f"https://teams.example/l/meetup-join/{'19%3ameeting_NzY0' * 40}"
 SENTENCE = (
@@ -134,6 +147,7 @@ def _fill(batch: Batch, customer: Customer) -> None:
     _decide(event, customer)
     _receive(source, make.make_external(batch))
     _group(batch)
+    _tell(batch, customer)
     make.make_bot(source, meeting_url=LONG_URL)
     make.make_mapping(source, target)
     for severity in Severity.values:
@@ -182,6 +196,21 @@ def _receive(workspace: Workspace, application: Application) -> None:
         make.make_relayed(application, event, state=state, problem=SENTENCE if state != "delivered" else "")
 
 
+def _tell(batch: Batch, customer: Customer) -> None:
+    """What customers and staff are told of, in every state."""
+    for number in range(3):
+        make.make_contact(customer, f"somebody-with-a-long-name-{number}@{UNBROKEN[:60]}.example")
+    for state in Message.State.values:
+        make.make_message(batch, make.make_customer(), state=state, subject=SENTENCE, problem=SENTENCE)
+    failing = {"failing_since": clock.now(), "last_problem": SENTENCE, "test_result": SENTENCE}
+    channel = make.make_channel(UNBROKEN[:80], tested_at=clock.now(), **failing)
+    for state in ("waiting", "failed"):
+        make.make_alert(batch, channel=channel, state=state)
+    Alert.objects.update(sentence=SENTENCE)
+    make.make_report_key(UNBROKEN[:80])
+    make.make_report_key("in use")
+
+
 def _group(batch: Batch) -> None:
     """Share groups of every state, the first with meetings in its way and exceptions."""
     items = tuple(batch.items.filter(kind=Item.Kind.CONNECTION)[:3])
@@ -223,7 +252,9 @@ def pages(staff: str) -> list[tuple[str, str]]:
         if options.has_add_permission(request):
             found.append((f"{kind} add", reverse(f"admin:{kind}_add")))
         rows = list(
-            options.get_queryset(request).order_by("pk")[: None if model in (Batch, Relayed, ShareGroup) else 1]
+            options.get_queryset(request).order_by("pk")[
+                : None if model in (Batch, Message, Relayed, ShareGroup) else 1
+            ]
         )
         assert rows, f"there is no row of {model.__name__} to look at"
         found += [(f"{kind} {row}", reverse(f"admin:{kind}_change", args=[row.pk])) for row in rows]
@@ -232,7 +263,10 @@ def pages(staff: str) -> list[tuple[str, str]]:
     for batch in Batch.objects.all():
         page = reverse("admin:migrations_app_batch_change", args=[batch.pk])
         found.append((f"{batch} with proposals", f"{page}?propose=1"))
+        found.append((f"customers of {batch}", reverse("admin:migrations_app_batch_customers", args=[batch.pk])))
         found.append((f"report of {batch}", reverse("admin:migrations_app_batch_report", args=[batch.pk])))
+    template = MailTemplate.objects.order_by("pk")[0]
+    found.append(("preview", reverse("admin:migrations_app_mailtemplate_preview", args=[template.pk])))
     upcoming = reverse("admin:calendars_assignment_upcoming")
     found += [(f"the coming {hours} hours", f"{upcoming}?hours={hours}") for hours in (6, 72)]
     found.append(("nothing there", reverse("admin:migrations_app_batch_changelist") + "?q=nobody"))

@@ -38,6 +38,7 @@ from recallops import clock
 from recallops.models import WorkerHeartbeat
 from tests.admin import builders as make
 from tests.admin.pressing import press, said
+from tests.hostile import ADDRESSES, TEXTS
 
 URL = "https://hooks.chat.example/services/T0PSECRET/B0PSECRET/tokenofthechannel"
 EVERY = [kind for kind in AlertKind.values if kind in facts.FACTS]
@@ -120,8 +121,8 @@ def world(db: None) -> Batch:
     make.make_assignment(batch.source, start=make.NOON - timedelta(hours=1), verdict=Verdict.NOT_ATTENDED)
     make.make_assignment(batch.source, start=make.NOON - timedelta(days=2), verdict=Verdict.NOT_ATTENDED)
     make.make_assignment(batch.source, start=soon, verdict=Verdict.SOURCE)
-    WorkerHeartbeat.objects.create(host="alive", beaten_at=timezone.now())
-    WorkerHeartbeat.objects.create(host="hung", beaten_at=timezone.now() - timedelta(minutes=10))
+    WorkerHeartbeat.objects.create(host="alive", pid=1, beaten_at=timezone.now())
+    WorkerHeartbeat.objects.create(host="hung", pid=2, beaten_at=timezone.now() - timedelta(minutes=10))
     return batch
 
 
@@ -370,6 +371,14 @@ def test_words_of_strangers_call_nobody_and_link_nowhere(words: str, form: str) 
         assert mention not in quoted.lower()
         assert mention not in shown.lower()
     assert not quoted.lower().startswith("www.")
+
+
+def test_none_of_the_texts_of_strangers_that_we_know_keeps_a_mark_that_a_chat_tool_obeys() -> None:
+    for words in (*TEXTS, *ADDRESSES):
+        quoted = harmless(words)
+        assert not set(quoted) & set("<>[]`*\n\r\x00\x1b\u202e"), words
+        assert "://" not in quoted, words
+        assert "javascript:a" not in quoted.lower(), words
 
 
 def test_an_address_of_a_calendar_stays_readable() -> None:

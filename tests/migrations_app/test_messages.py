@@ -522,7 +522,7 @@ def test_our_own_texts_are_sound_and_use_what_there_is() -> None:
 HOSTILE = [
     "Acme\r\nBcc: everybody@evil.example",
     "Acme\nSubject: forged",
-    "Acme\x00\x1b[31m",
+    "Acme\x07\x1b[31m",
     "{batch} {customer.__class__}",
     "{{ 7|add:7 }} {% debug %}",
     "https://evil.example/?a=b",
@@ -545,7 +545,7 @@ def test_hostile_names_forge_no_header_and_nothing_in_them_is_run(batch: Batch, 
     assert len(parsed.get_all("Subject")) == 1
     body = sent.body
     assert "://evil" not in body
-    assert "\x00" not in body
+    assert "\x1b" not in body
     assert "autumn" not in body.replace("batch", "")
     assert "\u202e" not in body
 
