@@ -64,6 +64,12 @@ class AlertChannelForm(forms.ModelForm):  # type: ignore[type-arg]
 class AlertChannelAdmin(AuditedAdmin):
     """Places in chat tools."""
 
+    empty_help = (
+        _("Nobody is told of anything in a chat tool yet. Make an incoming webhook there, and give its URL here."),
+        "admin:migrations_app_alertchannel_add",
+        _("Add a channel"),
+    )
+
     form = AlertChannelForm
     list_display = ["name", "format", "state", "told_of", "waiting", "given_up", moment("last_ok_at", _("last taken"))]
     list_filter = ["format", "enabled"]
@@ -165,6 +171,12 @@ class AlertChannelAdmin(AuditedAdmin):
 @admin.register(Alert)
 class AlertAdmin(HistoryAdmin):
     """What staff were told of."""
+
+    empty_help = (
+        _("Staff were told of nothing yet. Facts are looked for once there is a channel to tell."),
+        "admin:migrations_app_alertchannel_changelist",
+        _("Alert channels"),
+    )
 
     list_display = ["kind", "sentence", "batch", moment("found_at", _("found")), "holds"]
     list_display_links = ["sentence"]

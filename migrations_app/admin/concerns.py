@@ -26,7 +26,7 @@ from calendars.models import (
     WebhookRefusal,
     Workspace,
 )
-from migrations_app.models import Batch, BatchStatus, Finding, Item, ItemStatus, Severity
+from migrations_app.models import AlertChannel, Batch, BatchStatus, Finding, Item, ItemStatus, Message, Severity
 from recallops.admin_display import list_url
 
 MISSED_WITHIN = timedelta(hours=24)
@@ -98,7 +98,7 @@ def given_up() -> Listed:
 
 def concerns(now: datetime) -> list[Concern]:
     """Return everything that may want a person, the weightiest first. Nothing is counted here."""
-    return [*_of_meetings(now), *_of_batches(), *_of_the_outside(now)]
+    return [*_of_meetings(now), *_of_batches(), *_of_the_outside(now), *_of_messages()]
 
 
 def _of_meetings(now: datetime) -> list[Concern]:
@@ -244,6 +244,42 @@ def _of_the_outside(now: datetime) -> list[Concern]:
                 "number",
             ),
             _("When the application is well again, send them again from the list or from its page."),
+            "warning",
+        ),
+    ]
+
+
+def _of_messages() -> list[Concern]:
+    return [
+        Concern(
+            "not_sent",
+            listed(Message, state=Message.State.FAILED.value),
+            ngettext_lazy(
+                "{shown} e-mail to a customer was not sent", "{shown} e-mails to customers were not sent", "number"
+            ),
+            _("Each says what the mail server answered. Mend that, then send it again from its page."),
+            "warning",
+        ),
+        Concern(
+            "perhaps_sent",
+            listed(Message, state=Message.State.PERHAPS.value),
+            ngettext_lazy(
+                "Of {shown} e-mail to a customer nobody knows whether it was sent",
+                "Of {shown} e-mails to customers nobody knows whether they were sent",
+                "number",
+            ),
+            _("It is never sent twice by itself. Ask the customer, or send it again from its page."),
+            "warning",
+        ),
+        Concern(
+            "channel_failing",
+            listed(AlertChannel, enabled=True, failing_since__isnull=False),
+            ngettext_lazy(
+                "{shown} alert channel does not take its posts",
+                "{shown} alert channels do not take their posts",
+                "number",
+            ),
+            _("Its page says what the chat tool answered. Mend it, send a test, then send what was given up."),
             "warning",
         ),
     ]

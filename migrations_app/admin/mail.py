@@ -111,6 +111,12 @@ class MailTemplateAdmin(AuditedAdmin):
 class MessageAdmin(HistoryAdmin):
     """E-mails to customers, newest first."""
 
+    empty_help = (
+        _("No e-mail was written yet. They are where a batch is switched to it: its page, “Who gets what”."),
+        "admin:migrations_app_batch_changelist",
+        _("Batches"),
+    )
+
     list_display = [
         coloured({state: state.colour for state in Message.State}, "state", _("state")),
         "email",

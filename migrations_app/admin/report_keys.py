@@ -36,6 +36,12 @@ class ReportKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 class ReportKeyAdmin(HistoryAdmin):
     """What signs reports."""
 
+    empty_help = (
+        _("Reports are not signed yet. A key is made here, and signs from then on."),
+        "admin:migrations_app_reportkey_add",
+        _("Make a key"),
+    )
+
     form = ReportKeyForm
     list_display = ["label", "key_id", "state", "public", moment("made_at", _("made")), "made_by"]
     list_select_related = ["made_by"]

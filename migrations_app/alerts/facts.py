@@ -5,10 +5,9 @@ Sentences name batches, calendars and times, never links into meetings, titles o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -148,7 +147,7 @@ def find(kinds: Collection[str]) -> int:
 def _find(kind: str) -> int:
     with alone(f"alerts of kind {kind}"):
         facts = {fact.key: fact for fact in FACTS[kind]()}
-        there: dict[Hashable, Any] = {one.key: one for one in Alert.objects.filter(kind=kind, ended_at=None)}
+        there = {one.key: one for one in Alert.objects.filter(kind=kind, ended_at=None)}
         follow(Alert, there, facts.keys(), now=clock.now())
         return _write(kind, [fact for key, fact in facts.items() if key not in there])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,9 +24,7 @@ class Episode(models.Model):
         abstract = True
 
 
-def follow(
-    model: type[Any], there: Mapping[Hashable, Any], holding: Collection[Hashable], *, now: datetime
-) -> list[int]:
+def follow(model: type[Any], there: Mapping[Any, Any], holding: Collection[Any], *, now: datetime) -> list[int]:
     """Note of open episodes which hold and which do not; return the keys of those that are over now."""
     back = [row.pk for key, row in there.items() if key in holding and row.quiet_since]
     away = [row.pk for key, row in there.items() if key not in holding and not row.quiet_since]

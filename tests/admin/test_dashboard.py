@@ -29,7 +29,7 @@ from calendars.providers import limits
 from migrations_app.admin import dashboard
 from migrations_app.admin.concerns import concerns
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, BatchStatus, ItemStatus, Severity
+from migrations_app.models import Batch, BatchStatus, ItemStatus, Message, Severity
 from recallops import clock
 from recallops.admin_counts import AtLeast, bounded_counts
 from recallops.models import WorkerHeartbeat
@@ -89,6 +89,11 @@ def something_of_everything() -> Batch:
     make.make_application()
     for relayed in ("dead", "waiting", "held", "delivered"):
         make.make_relayed(application, make.make_delivery(endpoint), state=relayed)
+    for state in Message.State:
+        make.make_message(batch, state=state)
+    make.make_channel(failing_since=clock.now())
+    make.make_channel(failing_since=clock.now(), enabled=False)
+    make.make_channel()
     return batch
 
 

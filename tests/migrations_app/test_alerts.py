@@ -18,9 +18,9 @@ from django.utils import timezone
 from calendars.models import Assignment, AuditEntry, Verdict, Workspace
 from calendars.relay import hosts
 from calendars.relay.post import use_transport
+from migrations_app.admin.concerns import concerns
 from migrations_app.alerts import facts, outbox, shapes, tasks
 from migrations_app.alerts.shapes import Line, body_for, harmless, told
-from migrations_app.attention import attention
 from migrations_app.itineraries import Step
 from migrations_app.models import (
     Alert,
@@ -282,7 +282,8 @@ def test_what_is_not_taken_is_tried_again_by_the_ladder_then_given_up_and_shown(
     look()
     channel.refresh_from_db()
     assert (AlertPost.objects.get().state, channel.failing_since) == (State.FAILED, make.NOON)
-    assert "ops" in attention()[0].sentence
+    [failing] = [one.listed for one in concerns(make.NOON) if one.code == "channel_failing"]
+    assert list(failing.rows) == [channel]
     assert "tokenofthechannel" not in channel.last_problem
     assert "T0PSECRET" not in channel.last_problem
 

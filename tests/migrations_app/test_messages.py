@@ -17,7 +17,7 @@ from django.urls import reverse
 
 from calendars.leases import Lease
 from calendars.models import AuditEntry, Customer, CustomerContact, Handover
-from migrations_app.attention import attention
+from migrations_app.admin.concerns import concerns
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step
 from migrations_app.mail import acts, milestones, outbox, post, tasks
@@ -460,11 +460,13 @@ def test_nothing_else_may_be_sent_again(batch: Batch, state: str) -> None:
 
 def test_what_did_not_arrive_asks_for_attention(batch: Batch) -> None:
     milestones.find()
-    assert attention() == []
-    the_message(state=State.PERHAPS)
-    [one] = attention()
-    assert one.sentence.startswith("Of 1 e-mail")
-    assert "state__exact=perhaps" in one.url
+    asking = {one.code: one.listed for one in concerns(make.NOON)}
+    assert not asking["perhaps_sent"].rows.exists()
+    message = the_message(state=State.PERHAPS)
+    assert list(asking["perhaps_sent"].rows.all()) == [message]
+    assert not asking["not_sent"].rows.exists()
+    the_message(state=State.FAILED)
+    assert list(asking["not_sent"].rows.all()) == [message]
 
 
 # --- texts
