@@ -230,7 +230,7 @@ class BatchAdmin(HistoryAdmin):
         batch = self._batch_or_404(request, str(object_id))
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Customers of {batch.slug}",
+            "title": _("Customers of %(batch)s") % {"batch": batch.slug},
             "opts": self.opts,
             "original": batch,
             "may_change": self.has_drive_permission(request, batch),

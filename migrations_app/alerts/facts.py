@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from calendars.leases import alone
 from calendars.models import Assignment, Connection, ConnectionStatus, Verdict
@@ -33,19 +35,22 @@ from migrations_app.report_format import said
 from recallops import clock
 from recallops.models import WorkerHeartbeat
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
 MOST = 1000  # facts of one kind at one look
 LATELY = timedelta(hours=24)  # meetings that are over are told of for so long
 CANARY = "canary"  # the code of its finding
 
-STOPPED = "{batch} stopped. {reason}"
-WAITS_FOR_PRESS = "{batch} has done everything up to “{goal}” and waits for the next press."
-WAIT_FOR_PERSON = "{batch}: {count} calendar(s) failed or wait for a person."
-BLOCKING = "{batch}: blocking finding. {sentence}"
-CANARY_FAILED = "{batch}: the canary failed. {sentence}"
-FELL_OFF = "{calendar} in {workspace} is disconnected."
-MEETING = "A meeting at {start:%Y-%m-%d %H:%M} UTC in {workspace} is {verdict}."
-HEARTBEAT = "The workers on {host} have had no heartbeat since {since:%Y-%m-%d %H:%M:%S} UTC."
-NEVER_BEATEN = "The workers on {host} were started at {since:%Y-%m-%d %H:%M:%S} UTC and never had a heartbeat."
+STOPPED = _("{batch} stopped. {reason}")
+WAITS_FOR_PRESS = _("{batch} has done everything up to “{goal}” and waits for the next press.")
+WAIT_FOR_PERSON = _("{batch}: {count} calendar(s) failed or wait for a person.")
+BLOCKING = _("{batch}: blocking finding. {sentence}")
+CANARY_FAILED = _("{batch}: the canary failed. {sentence}")
+FELL_OFF = _("{calendar} in {workspace} is disconnected.")
+MEETING = _("A meeting at {start:%Y-%m-%d %H:%M} UTC in {workspace} is {verdict}.")
+HEARTBEAT = _("The workers on {host} have had no heartbeat since {since:%Y-%m-%d %H:%M:%S} UTC.")
+NEVER_BEATEN = _("The workers on {host} were started at {since:%Y-%m-%d %H:%M:%S} UTC and never had a heartbeat.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ def canary() -> Iterable[Fact]:
     return _findings(CANARY_FAILED, Q(code=CANARY))
 
 
-def _findings(words: str, which: Q) -> Iterable[Fact]:
+def _findings(words: _StrPromise, which: Q) -> Iterable[Fact]:
     rows = Finding.objects.filter(
         which, severity=Severity.BLOCKING, gone_at=None, waived_at=None, batch__closed_at=None
     )

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from calendars.leases import Lease, take
 from calendars.relay import hosts
@@ -27,7 +28,7 @@ LADDER = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 10, 30, 120))
 TIMEOUT = 10.0
 MOST_AT_ONCE = 5000
 MOST_LINES = 200
-TEST = "RecallOps: this is a test of the channel “{name}”. Alerts will come here."
+TEST = _("RecallOps: this is a test of the channel “{name}”. Alerts will come here.")
 
 State = AlertPost.State
 

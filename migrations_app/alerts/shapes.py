@@ -12,15 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from migrations_app.models import AlertChannel, AlertKind
 
 MOST_OF_A_KIND = 5
 LONGEST = 3500  # Google Chat takes 4,096 characters
 LONGEST_SENTENCE = 300
 
-HEADING = "RecallOps: {count} alert(s)"
-MORE = "… and {count} more"
-OVER = " (over by now)"
+HEADING = _("RecallOps: {count} alert(s)")
+MORE = _("… and {count} more")
+OVER = _(" (over by now)")
 CUT_OFF = "…"
 
 _LONE_AT = re.compile(r"(?<![\w.+-])@(?=\w)|@(?=(?:channel|here|everyone|all|team)\b)", re.IGNORECASE)

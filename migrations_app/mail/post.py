@@ -14,16 +14,17 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
+from django.utils.translation import gettext_lazy as _
 
 from calendars.providers.redaction import quote
 from migrations_app.models import Message
 
-NO_CONNECTION = "The mail server cannot be reached ({kind})."
-REFUSED_LOGIN = "The mail server does not accept our login ({code})."
-REFUSED = "The mail server refused it: {code} {words}"
-BROKEN_OFF = "The connection to the mail server broke off while it was handed over ({kind})."
-NOT_WELL_FORMED = "It cannot be written as an e-mail: {words}"
-NOT_TAKEN = "The mail server did not take it."
+NO_CONNECTION = _("The mail server cannot be reached ({kind}).")
+REFUSED_LOGIN = _("The mail server does not accept our login ({code}).")
+REFUSED = _("The mail server refused it: {code} {words}")
+BROKEN_OFF = _("The connection to the mail server broke off while it was handed over ({kind}).")
+NOT_WELL_FORMED = _("It cannot be written as an e-mail: {words}")
+NOT_TAKEN = _("The mail server did not take it.")
 
 
 class How(StrEnum):
@@ -78,7 +79,7 @@ def deliver(email: EmailMessage) -> Outcome:
     except (smtplib.SMTPException, OSError) as error:
         return Outcome(How.LATER, NO_CONNECTION.format(kind=type(error).__name__))
     try:
-        return Outcome(How.SENT) if connection.send_messages([email]) else Outcome(How.NEVER, NOT_TAKEN)
+        return Outcome(How.SENT) if connection.send_messages([email]) else Outcome(How.NEVER, str(NOT_TAKEN))
     except smtplib.SMTPRecipientsRefused as error:
         code, words = next(iter(error.recipients.values()), (550, b""))
         return _refused(code, words)

@@ -135,3 +135,65 @@ def test_an_address_with_a_socket_and_a_coded_password_is_read(monkeypatch: pyte
     assert found is not None
     assert (found["NAME"], found["USER"], found["PASSWORD"]) == ("name", "me", "p@ss")
     assert found["OPTIONS"] == {"host": "/run/postgresql"}
+
+
+# --- e-mail and the site
+
+
+def test_the_address_of_a_mail_server_is_read_in_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAIL", "smtp+tls://ann:p%40ss@mail.example")
+    found = Environment().mail("MAIL", default="consolemail://")
+    assert (found["host"], found["port"], found["user"], found["password"]) == ("mail.example", 587, "ann", "p@ss")
+    assert (found["tls"], found["ssl"]) == (True, False)
+    monkeypatch.setenv("MAIL", "smtp+ssl://mail.example")
+    assert Environment().mail("MAIL", default="")["port"] == 465
+
+
+@pytest.mark.parametrize(
+    "address", ["smtp://", "mail.example", "http://ann:hidden-word@mail.example", "smtp:hidden-word"]
+)
+def test_what_is_no_address_of_a_mail_server_is_said_without_its_password(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAIL", address)
+    environment = Environment()
+    environment.mail("MAIL", default="consolemail://")
+    [sentence] = environment.sentences
+    assert sentence.startswith("MAIL is not the address of a mail server.")
+    assert "hidden-word" not in sentence
+
+
+@pytest.mark.parametrize(
+    "address", ["recallops.example", "ftp://recallops.example", "https://", "https://x.example/path"]
+)
+def test_a_site_is_a_scheme_and_a_host(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SITE", address)
+    environment = Environment()
+    environment.site("SITE", default="")
+    assert len(environment.sentences) == 1
+    monkeypatch.setenv("SITE", "https://recallops.example:8443/")
+    assert Environment().site("SITE", default="") == "https://recallops.example:8443"
+
+
+@pytest.mark.parametrize("address", ["nobody", "@example.com", "ann@"])
+def test_a_sender_is_an_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENDER", address)
+    environment = Environment()
+    environment.sender("SENDER", default="x@example.com")
+    assert len(environment.sentences) == 1
+
+
+def test_with_a_clock_of_its_own_no_e_mail_leaves_whatever_is_set(tmp_path: Path) -> None:
+    clock_file = tmp_path / "clock.json"
+    clock_file.write_text('{"base": 1795000000, "origin": 1795000000, "speed": 1}')
+    ask = "from django.conf import settings; print(settings.EMAIL_BACKEND)"
+    real = {"EMAIL_URL": "smtp://mail.example", "RECALLOPS_DATA_DIR": str(tmp_path)}
+    assert "smtp.EmailBackend" in manage("shell", "-c", ask, **real).stdout
+    done = manage("shell", "-c", ask, RECALLOPS_CLOCK_FILE=str(clock_file), **real)
+    assert "console.EmailBackend" in done.stdout, done.stderr
+
+
+def test_production_that_sends_e_mail_must_say_from_whom(tmp_path: Path) -> None:
+    done = manage("check", **PRODUCTION | {"EMAIL_URL": "smtp://mail.example", "RECALLOPS_DATA_DIR": str(tmp_path)})
+    assert done.returncode == 1
+    assert "- DEFAULT_FROM_EMAIL is not set." in done.stderr
