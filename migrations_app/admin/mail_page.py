@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from calendars.models import Customer
+from calendars.models import Customer, CustomerContact
 from migrations_app.mail import milestones
 from migrations_app.mail.texts import rendered
 from migrations_app.models import Batch, MailTemplate, Message, Milestone, Notice
@@ -31,34 +31,41 @@ class Row:
     standing: milestones.Standing
     contacts: list[str]
     url: str
-    at_once: list[str] = field(default_factory=list)  # what would be told now
-    told: list[tuple[str, str, str]] = field(default_factory=list)  # milestone, word, colour
+    at_once: list[str]  # what would be told now
+    told: list[tuple[str, str, str]]  # milestone, word, colour
 
 
 def customers(batch: Batch) -> dict[str, Any]:
     """Return what the page of a batch's customers shows, in a fixed number of queries."""
     counted = milestones.standings([batch.pk])
     ids = [customer for _batch, customer in counted]
-    known = Customer.objects.filter(pk__in=ids).order_by("name", "pk").prefetch_related("contacts")
-    notices = list(Notice.objects.filter(batch=batch, customer__in=ids).prefetch_related("messages"))
+    people: dict[int, list[str]] = {}
+    contacts = CustomerContact.objects.filter(customer__in=ids, enabled=True).order_by("email")
+    for customer_id, email in contacts.values_list("customer", "email"):
+        people.setdefault(customer_id, []).append(email)
+    notices = list(Notice.objects.filter(batch=batch))
     to_tell = milestones.new(notices, milestones.holding_in(batch, notices, counted))
-    rows = []
-    for customer in known[:MOST_CUSTOMERS]:
-        rows.append(
-            Row(
-                customer=customer,
-                standing=counted[batch.pk, customer.pk],
-                contacts=[one.email for one in customer.contacts.all() if one.enabled],
-                url=change_url(customer),
-                at_once=[str(one.label) for one in Milestone if (customer.pk, one.value) in to_tell],
-                told=[_told(one) for one in notices if one.customer_id == customer.pk],
-            )
+    known = list(Customer.objects.filter(pk__in=ids).order_by("name", "pk")[:MOST_CUSTOMERS])
+    states: dict[int, set[str]] = {}
+    messages = Message.objects.filter(notice__batch=batch, notice__customer__in=known)
+    for notice_id, state in messages.order_by().values_list("notice", "state").distinct():
+        states.setdefault(notice_id, set()).add(state)
+    rows = [
+        Row(
+            customer=customer,
+            standing=counted[batch.pk, customer.pk],
+            contacts=people.get(customer.pk, []),
+            url=change_url(customer),
+            at_once=[str(one.label) for one in Milestone if (customer.pk, one.value) in to_tell],
+            told=[_told(one, states.get(one.pk, set())) for one in notices if one.customer_id == customer.pk],
         )
+        for customer in known
+    ]
     return {
         "rows": rows,
         "more": max(0, len(ids) - MOST_CUSTOMERS),
-        "without_contact": sum(not row.contacts for row in rows),
-        "at_once": sum(len(row.contacts) * len(row.at_once) for row in rows),
+        "without_contact": sum(customer not in people for customer in ids),
+        "at_once": sum(len(people.get(customer, [])) for customer, _milestone in to_tell),
         "mail_ready": settings.MAIL_READY,
         "sender": settings.DEFAULT_FROM_EMAIL,
         "templates": [(one, _preview_url(one, batch)) for one in MailTemplate.objects.all()],
@@ -66,9 +73,8 @@ def customers(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _told(notice: Notice) -> tuple[str, str, str]:
+def _told(notice: Notice, states: set[str]) -> tuple[str, str, str]:
     """Return what was told at a milestone: the state that asks most for a look."""
-    states = {one.state for one in notice.messages.all()}
     label = str(notice.get_milestone_display())
     for state in ("failed", "perhaps", "sending", "waiting", "sent", "withdrawn"):
         if state in states:
