@@ -230,8 +230,13 @@ Q_CLUSTER = {
     "recycle": 200,
     "label": "Background jobs",
 }
-PUMPS = ["calendars.tasks.pump", "calendars.relay.tasks.pump", "migrations_app.tasks.pump"]
-PUMPS += ["migrations_app.mail.tasks.pump", "migrations_app.alerts.tasks.pump"]
+PUMPS = [
+    "calendars.tasks.pump",
+    "calendars.relay.tasks.pump",
+    "migrations_app.tasks.pump",
+    "migrations_app.mail.tasks.pump",
+    "migrations_app.alerts.tasks.pump",
+]
 LAST_PROGRESS = "migrations_app.tasks.last_progress"
 OLDEST_DUE = "calendars.tasks.oldest_due"
 OLDEST_DUE_ALARM_SECONDS = env.number("OLDEST_DUE_ALARM_SECONDS", default=300.0)
