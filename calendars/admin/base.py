@@ -7,9 +7,14 @@ from typing import Any
 
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
-from calendars.models import AuditEntry, Connection
+from calendars.models import AuditEntry, Connection, Region
+from calendars.providers.dashboards import vendor_pages
 from recallops.admin_base import ModelAdmin
+from recallops.admin_display import link
 
 SEALED = Connection.SEALED
 """Columns of a connection that no list has any business opening."""
@@ -70,3 +75,11 @@ def _fields(message: Any) -> Iterable[str]:
             yield from part.get(what, {}).get("fields", [])
             if name := part.get(what, {}).get("name"):
                 yield str(name)
+
+
+def vendor_links(region: Region, *codes: str) -> str | SafeString:
+    """Return links to pages of the vendor's dashboard of a region: those that are named, or all."""
+    pages = [page for page in vendor_pages(region) if not codes or page.code in codes]
+    if not pages:
+        return str(_("None: this region's address is not the vendor's own."))
+    return format_html_join(", ", "{} ({})", ((link(page.url, page.label), page.purpose) for page in pages))

@@ -7,10 +7,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from calendars.admin.base import AuditedAdmin
+from calendars.admin.base import AuditedAdmin, vendor_links
 from calendars.models import EndpointLimit, Region
+from recallops.admin_base import computed_once
 
 
 @admin.register(Region)
@@ -28,6 +30,18 @@ class RegionAdmin(AuditedAdmin):
 
     list_display = ["code", "label", "provider", "base_url"]
     search_fields = ["code", "label"]
+    fields = ["provider", "code", "label", "base_url", "in_the_dashboard"]
+    readonly_fields = ["in_the_dashboard"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A new one has no dashboard yet."""
+        return self.fields if obj else self.fields[:-1]
+
+    @admin.display(description=_("in the vendor's dashboard"))
+    @computed_once
+    def in_the_dashboard(self, obj: Region) -> str | SafeString:
+        """Where a person does there what has no API."""
+        return vendor_links(obj)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """A base URL typed without its scheme means https."""

@@ -16,7 +16,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from calendars.admin.base import AuditedAdmin
+from calendars.admin.base import AuditedAdmin, vendor_links
 from calendars.admin.workspaces import KEEP
 from calendars.models import AuditEntry, Delivery, Relayed, WebhookEndpoint, WebhookRefusal, WebhookSecret
 from calendars.webhooks.advice import WHAT_TO_DO
@@ -69,8 +69,18 @@ class WebhookEndpointAdmin(AuditedAdmin):
     list_select_related = ["workspace__region"]
     list_filter = ["workspace", "enabled"]
     search_fields = ["label", "workspace__slug"]
-    fields = ["workspace", "label", "enabled", "address", "steps", "secrets_table", "refusals_table", "last_at"]
-    readonly_fields = ["address", "steps", "secrets_table", "refusals_table", "last_at"]
+    fields = [
+        "workspace",
+        "label",
+        "enabled",
+        "address",
+        "steps",
+        "in_the_dashboard",
+        "secrets_table",
+        "refusals_table",
+        "last_at",
+    ]
+    readonly_fields = ["address", "steps", "in_the_dashboard", "secrets_table", "refusals_table", "last_at"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Read the region along, and the number of refusals."""
@@ -110,6 +120,12 @@ class WebhookEndpointAdmin(AuditedAdmin):
     def steps(self, obj: WebhookEndpoint) -> str:
         """How webhooks are set up."""
         return STEPS.format(region=obj.workspace.region.code)
+
+    @admin.display(description=_("in the vendor's dashboard"))
+    @computed_once
+    def in_the_dashboard(self, obj: WebhookEndpoint) -> str | SafeString:
+        """Where that is."""
+        return vendor_links(obj.workspace.region, "webhooks")
 
     @admin.display(description=_("secrets"))
     @computed_once

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from calendars import assignments, sync
-from calendars.admin.base import AuditedAdmin
+from calendars.admin.base import AuditedAdmin, vendor_links
 from calendars.leases import machine_now
 from calendars.models import ApiKey, Application, AuditEntry, Calendar, OAuthClient, RateBudget, Workspace
 from calendars.providers import connect, limits
@@ -105,9 +105,9 @@ class WorkspaceAdmin(AuditedAdmin):
     list_filter = ["region", "scheduler", ("trouble", admin.EmptyFieldListFilter)]
     search_fields = ["slug", "name", "family"]
     inlines = [RateBudgetInline]
-    readonly_fields = ["state", "keys", "clock_offset", "sweep_due_at", "full_read_at"]
+    readonly_fields = ["state", "keys", "in_the_dashboard", "clock_offset", "sweep_due_at", "full_read_at"]
     fieldsets = [
-        (None, {"fields": ["slug", "name", "region", "family", "state", "keys"]}),
+        (None, {"fields": ["slug", "name", "region", "family", "state", "keys", "in_the_dashboard"]}),
         (
             "Scheduling",
             {
@@ -167,6 +167,12 @@ class WorkspaceAdmin(AuditedAdmin):
             [_("key"), _("fingerprint"), _("enabled"), _("last test")],
             [[to(key), key.fingerprint, "yes" if key.enabled else "no", key.test_result or "never"] for key in keys],
         )
+
+    @admin.display(description=_("in the vendor's dashboard"))
+    @computed_once
+    def in_the_dashboard(self, obj: Workspace) -> str | SafeString:
+        """Where a person does there what has no API."""
+        return vendor_links(obj.region) if obj.pk else _("Save the workspace first.")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Give a new workspace its budgets; recompute the distance of calls after a limit or the reserve changed."""

@@ -42,8 +42,3 @@ def vendor_pages(region: Region) -> list[VendorPage]:
         VendorPage(code, str(label), str(purpose), f"https://{address.hostname}{path}")
         for code, label, purpose, path in _PATHS[provider]
     ]
-
-
-def vendor_page(region: Region, code: str) -> VendorPage | None:
-    """Return one page of a region's dashboard, if there is one."""
-    return next((page for page in vendor_pages(region) if page.code == code), None)

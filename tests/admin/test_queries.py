@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db.models import Count
@@ -153,6 +154,10 @@ def queries_by_page(client: Client, get: Callable[..., Any], batch: Batch) -> di
     for model in (Alert, AlertChannel, MailTemplate, Message, ReportKey):
         pages[f"{model._meta.model_name} page"] = change_url(model._default_manager.order_by("pk")[0])
     pages["start"] = reverse("admin:index")
+    pages["live part of the start"] = reverse("dashboard-live")
+    pages["help"] = reverse("help")
+    for text in ("person", "customer-1", "https://meet.example/room-1", "00000000-0000", "@customer"):
+        pages[f"search for {text}"] = f"{reverse('search')}?{urlencode({'q': text})}"
     of_policy = (BotProfile, Calendar, Customer, Event, RecordingChoice, RecordingPolicy)
     of_relay = (Application, ApplicationSecret, Relayed)
     for model in (*of_policy, *of_relay, Delivery, WebhookEndpoint, WebhookRefusal, WebhookSecret):
