@@ -15,7 +15,14 @@ from tests.admin import builders as make
 
 pytestmark = pytest.mark.django_db
 LISTS = sorted(f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry)
-FILLED = {"auth_user", "auth_group", "calendars_region", "calendars_endpointlimit", "migrations_app_mailtemplate"}
+FILLED = {
+    "auth_group",
+    "auth_user",
+    "calendars_auditentry",
+    "calendars_endpointlimit",
+    "calendars_region",
+    "migrations_app_mailtemplate",
+}
 """Lists that an installation never has empty: those who look, their roles, and what comes with the product."""
 
 
