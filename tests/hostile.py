@@ -339,7 +339,17 @@ class Hostile:
         rows += self._messages(customer, t)
         group = make.make_share_group(batch, items=(item,), name=t(ShareGroup, "name"), reason=t(ShareGroup, "reason"))
         make.make_assignment(batch.source, calendars=(calendar,), start=clock.now())
-        return [*rows, group]
+        return [*rows, group, *self._written(customer, whole, t)]
+
+    def _written(self, customer: Any, whole: str, t: Any) -> list[Model]:
+        """Messages to the customer and alerts to staff."""
+        from migrations_app.models import AlertChannel, Message
+
+        message = make.make_message(
+            self.batch, customer, subject=t(Message, "subject"), text=whole, problem=t(Message, "problem")
+        )
+        channel = make.make_channel(t(AlertChannel, "name"))
+        return [message, channel, make.make_alert(self.batch, channel=channel)]
 
     def _decided(self, customer: Any, occurrence: Any, whole: str, t: Any) -> list[Model]:
         """What people decided, in a stranger's words."""

@@ -22,7 +22,7 @@ from calendars.admin.base import AuditedAdmin
 from calendars.admin.masking import HiddenElsewhereError, masked, unmasked
 from calendars.models import BotProfile, Calendar, RecordingChoice, RecordingPolicy
 from recallops.admin_base import FewRelated, computed_once
-from recallops.admin_display import badge, json_block, moment, to
+from recallops.admin_display import at, badge, json_block, moment, to
 from recallops.admin_widgets import JsonText, Select
 
 CONFIG_HELP = _(
@@ -368,7 +368,7 @@ class RecordingChoiceAdmin(JudgingAdmin):
         if obj.occurrence is None:
             return "–"
         rows = obj.occurrence.events.defer("raw", "bots").order_by("-pk")[:1]
-        shown = next((to(row, f"{row.start:%Y-%m-%d %H:%M}") for row in rows), "shown by no workspace")
+        shown = next((to(row, at(row.start)) for row in rows), "shown by no workspace")
         return format_html("{}: {}", obj.occurrence.calendar, shown)
 
     def about(self, rows: Iterable[Any]) -> Q:

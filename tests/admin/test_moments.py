@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from calendars.models import ApiToken, AuditEntry
 from migrations_app.models import Batch
-from recallops import viewer_zone
+from recallops import clock, viewer_zone
 from recallops.admin_base import ModelAdmin
 from tests.admin import builders as make
 from tests.admin.pressing import press
@@ -28,9 +28,10 @@ def shown(moment: datetime, local: str) -> str:
     return f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}" title="{moment:%Y-%m-%d %H:%M:%S} UTC">{local}</time>'
 
 
-def acts_at(*moments: datetime) -> None:
-    for moment in moments:
-        AuditEntry.objects.filter(pk=make.make_act(make.make_batch()).pk).update(at=moment)
+def act_at(moment: datetime) -> AuditEntry:
+    batch = make.make_batch()
+    with clock.use(clock.ManualClock(moment)):
+        return make.make_act(batch)
 
 
 def page(client: Client, url: str, zone: str = "") -> str:
@@ -45,7 +46,8 @@ ACTS = "admin:calendars_auditentry_changelist"
 
 
 def test_moments_are_shown_in_the_zone_of_who_reads_with_utc_to_point_at(chief: Client) -> None:
-    acts_at(WINTER, SUMMER)
+    act_at(WINTER)
+    act_at(SUMMER)
     text = page(chief, reverse(ACTS), "Europe/Berlin")
     assert shown(WINTER, "2026-12-01 13:00:00") in text
     assert shown(SUMMER, "2026-07-01 14:00:00") in text
@@ -53,7 +55,7 @@ def test_moments_are_shown_in_the_zone_of_who_reads_with_utc_to_point_at(chief: 
 
 
 def test_without_a_zone_moments_are_utc_and_the_page_says_so(chief: Client) -> None:
-    acts_at(WINTER)
+    act_at(WINTER)
     text = page(chief, reverse(ACTS))
     assert shown(WINTER, "2026-12-01 12:00:00") in text
     assert "Times are UTC." in text
@@ -61,7 +63,8 @@ def test_without_a_zone_moments_are_utc_and_the_page_says_so(chief: Client) -> N
 
 def test_the_hour_that_comes_twice_can_be_told_apart_by_its_utc(chief: Client) -> None:
     first, second = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
-    acts_at(first, second)
+    act_at(first)
+    act_at(second)
     text = page(chief, reverse(ACTS), "Europe/Berlin")
     assert shown(first, "2026-10-25 02:30:00") in text
     assert shown(second, "2026-10-25 02:30:00") in text
@@ -83,7 +86,7 @@ def test_the_hour_that_comes_twice_can_be_told_apart_by_its_utc(chief: Client) -
     ],
 )
 def test_whatever_is_no_zone_is_utc(chief: Client, zone: str) -> None:
-    acts_at(WINTER)
+    act_at(WINTER)
     assert viewer_zone.named(zone) is UTC
     text = page(chief, reverse(ACTS), zone)
     assert shown(WINTER, "2026-12-01 12:00:00") in text
@@ -96,9 +99,7 @@ def test_a_page_leaves_its_zone_to_nobody(chief: Client) -> None:
 
 
 def test_a_moment_that_is_only_looked_at_on_an_objects_page_is_shown_alike(chief: Client) -> None:
-    batch = make.make_batch()
-    act = make.make_act(batch)
-    AuditEntry.objects.filter(pk=act.pk).update(at=SUMMER)
+    act = act_at(SUMMER)
     text = page(chief, reverse("admin:calendars_auditentry_change", args=[act.pk]), "America/New_York")
     assert shown(SUMMER, "2026-07-01 08:00:00") in text
 

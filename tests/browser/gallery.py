@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -14,8 +14,8 @@ from calendars.models import (
     Calendar,
     ConnectionStatus,
     Customer,
+    Delivery,
     Intent,
-    RateBudget,
     Verdict,
     Workspace,
 )
@@ -23,6 +23,7 @@ from migrations_app import control
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, BatchStatus, CoverageReading, ErrorKind, Item, ItemStatus, Severity
 from recallops import clock
+from recallops.models import WorkerHeartbeat
 from tests.admin import builders as make
 
 CUSTOMERS = ("Northwind Legal", "Harbour Clinics", "Pine & Partners", "Lumen Studios")
@@ -48,9 +49,14 @@ def make_rows(staff: str, password: str) -> dict[str, str]:
     source = make.make_workspace("acme-us", region=make.make_region("us-west-2"), family="acme")
     target = make.make_workspace("acme-eu", region=make.make_region("eu-central-1"), family="acme")
     for workspace in (source, target):
-        make.make_key(workspace, label="production", tested_at=clock.now(), test_result="The key opens it.")
-        make.make_endpoint(workspace, label="main", last_at=clock.now() - timedelta(minutes=1))
-    RateBudget.objects.filter(workspace=source, endpoint__contains="events").update(note="")
+        make.make_key(
+            workspace,
+            label="production",
+            tested_at=clock.now(),
+            test_passed=True,
+            test_result="The key opens it.",
+        )
+        _webhooks(workspace)
     batch = make.make_batch(
         "acme-to-frankfurt",
         source=source,
@@ -67,8 +73,25 @@ def make_rows(staff: str, password: str) -> dict[str, str]:
     _findings(batch, items)
     _acts(batch, chief)
     make.make_reading(batch, CoverageReading.Moment.BEFORE, {Verdict.SOURCE: 192})
+    WorkerHeartbeat.objects.create(host="demo", pid=1, beaten_at=datetime(2100, 1, 1, tzinfo=UTC))
     make.make_batch("lumen-pilot", source=source, target=target, actor=chief)
     return _pages(batch, items, source)
+
+
+def _webhooks(workspace: Workspace) -> None:
+    """A day of webhooks, signed with a secret that is stored."""
+    endpoint = make.make_endpoint(workspace, label="main", last_at=clock.now() - timedelta(minutes=1))
+    make.make_webhook_secret(workspace, endpoint=endpoint, last_used_at=clock.now())
+    for number in range(96):
+        sent = clock.now() - timedelta(minutes=1 + 15 * number)
+        make.make_delivery(
+            endpoint,
+            event=("calendar.sync_events", "bot.done", "calendar.update")[number % 3],
+            received_at=sent,
+            sent_at=sent,
+            handled_at=sent,
+            state=Delivery.State.FAILED if number == 40 else Delivery.State.HANDLED,
+        )
 
 
 def _customers(batch: Batch) -> list[Customer]:

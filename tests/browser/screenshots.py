@@ -18,13 +18,12 @@ import django
 django.setup()
 
 from django.conf import settings  # noqa: E402
-from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection, connections  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from migrations_app import scale  # noqa: E402
 from recallops import clock  # noqa: E402
+from recallops.settings import env  # noqa: E402
 from tests.browser import gallery  # noqa: E402
 from tests.browser.backstage import PASSWORD, STAFF  # noqa: E402
 from tests.browser.looking import log_in, opened  # noqa: E402
@@ -66,10 +65,12 @@ def main(names: list[str]) -> None:
 
 
 def fill() -> dict[str, str]:
-    """Replace the rows of this folder's own database; return the pages."""
+    """Begin this folder's own database anew; return the pages."""
+    if env.given("DATABASE_URL"):
+        raise SystemExit("Unset DATABASE_URL: the pictures are made from a database of their own, which is emptied.")
+    with connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     call_command("migrate", verbosity=0)
-    scale.empty()
-    User.objects.all().delete()
     with clock.use(clock.ManualClock(START)):
         return gallery.make_rows(STAFF, PASSWORD)
 
@@ -81,6 +82,7 @@ def take(browser: Browser, url: str, pages: dict[str, str]) -> None:
             with opened(browser, url, width=width, height=height, scheme=scheme, zone="Europe/Berlin") as page:
                 log_in(page, STAFF, PASSWORD)
                 for name, address in pages.items():
+                    page.set_viewport_size({"width": width, "height": height})
                     page.goto(address)
                     page.wait_for_load_state("networkidle")
                     path = FOLDER / f"{name}-{size}-{scheme}.png"
@@ -90,10 +92,11 @@ def take(browser: Browser, url: str, pages: dict[str, str]) -> None:
 
 def picture(page: Page, *, width: int, most: int) -> bytes:
     """Return the page as a small PNG: a palette instead of every colour there is."""
-    whole = Image.open(io.BytesIO(page.screenshot(full_page=True, animations="disabled"))).convert("RGB")
-    part = whole.crop((0, 0, width, min(whole.height, most)))
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": width, "height": min(height, most)})  # what sticks to an edge is where it belongs
+    whole = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
     small = io.BytesIO()
-    part.quantize(COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    whole.quantize(COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 

@@ -17,6 +17,7 @@ from tests.browser import test_move as move
 from tests.browser.backstage import PASSWORD, STAFF
 from tests.browser.looking import DEADLINE, Complaints, log_in, opened
 from tests.browser.stage import REGIONS, Stage
+from tests.browser.test_scheduling import make_meeting, somebody
 
 if TYPE_CHECKING:
     from typing import Any
@@ -36,21 +37,30 @@ PER_MINUTE = "1800"
 def test_a_stranger_moves_a_company_from_an_empty_database_by_the_pages_alone(chromium: Browser, stage: Stage) -> None:
     stage.open_doors()
     summary = stage.open_world(calendars=4, customers=2, events=24, rows=False)
+    assert stage.sandbox is not None
     with opened(chromium, stage.url) as page:
         complaints = Complaints(page)
         log_in(page, STAFF, PASSWORD)
-        for region, slug in SLUGS.items():
+        for region in SLUGS:
             point_region(page, region, stage)
+        for region, slug in SLUGS.items():
             add_workspace(page, region, slug)
+        for region, slug in SLUGS.items():
             add_key(page, region, slug, stage)
+        for slug in SLUGS.values():
+            try_key(page, slug)
+        for region, slug in SLUGS.items():
             take_webhooks(page, region, slug, stage)
-        add_client(page, summary)
+        add_clients(page, summary)
+        for done in ("workspaces", "keys", "tested", "endpoints", "secrets"):
+            ticked(page, done)
 
         move.make_batch(page)
         move.shorten_waits(page)
         for step in (Step.PREFLIGHT, Step.EXPORT, Step.RECREATE, Step.VERIFY):
             move.press(page, step)
             move.watch(page, step)
+        make_meeting(stage, somebody(stage.sandbox))
         move.choose_cut_line(page)
         move.press(page, Step.HAND_OVER)
         move.watch(page, Step.HAND_OVER)
@@ -58,6 +68,8 @@ def test_a_stranger_moves_a_company_from_an_empty_database_by_the_pages_alone(ch
         move.watch(page, Step.DELETE_OLD)
         move.press(page, Step.CLEAN_UP)
         move.watch(page, Step.CLEAN_UP)
+        ticked(page, "batch")
+        ticked(page, "heard")
         assert complaints.taken() == []
     proof = stage.proof()
     assert (proof["missed"], proof["doubled"], proof["unaccounted"]) == ([], [], 0)
@@ -65,6 +77,25 @@ def test_a_stranger_moves_a_company_from_an_empty_database_by_the_pages_alone(ch
 
 
 # --- what the checklist asks for
+
+
+def follow(page: Page, step: str) -> None:
+    """Go where the checklist of the dashboard leads."""
+    page.goto("/admin/")
+    page.locator(f"#first-{step}").click()
+    page.wait_for_load_state()
+
+
+def ticked(page: Page, step: str) -> None:
+    """Wait until the checklist, which stays on the help page, says that a step is done."""
+    page.goto("/admin/help/")
+    row = page.locator("li.ro-step-done", has=page.locator(f"#first-{step}"))
+    for _ in range(60):
+        if row.count():
+            return
+        page.wait_for_timeout(1000)
+        page.reload()
+    raise AssertionError(f"“{step}” is not done")
 
 
 def point_region(page: Page, region: str, stage: Stage) -> None:
@@ -78,7 +109,7 @@ def point_region(page: Page, region: str, stage: Stage) -> None:
 
 def add_workspace(page: Page, region: str, slug: str) -> None:
     """Say that there is an account in a region. Limits are those that the sandbox has."""
-    page.goto("/admin/calendars/workspace/add/")
+    follow(page, "workspaces")
     page.locator("#id_slug").fill(slug)
     page.locator("#id_name").fill(f"Acme {slug.upper()}")
     page.locator("#id_region").select_option(label=region_label(page, region))
@@ -96,11 +127,17 @@ def region_label(page: Page, region: str) -> str:
 def add_key(page: Page, region: str, slug: str, stage: Stage) -> None:
     """Store the key that the provider's dashboard shows, and test it."""
     assert stage.sandbox is not None
-    page.goto("/admin/calendars/apikey/add/")
+    follow(page, "keys")
     page.locator("#id_workspace").select_option(label=slug)
     page.get_by_label("Label").fill("production")
     page.get_by_label("Key", exact=True).fill(stage.sandbox.key(region, "main"))
-    save(page, go_on=True)
+    save(page)
+
+
+def try_key(page: Page, slug: str) -> None:
+    """Test a stored key."""
+    follow(page, "tested")
+    page.locator("#result_list tbody tr", has_text=slug).locator("a").first.click()
     page.get_by_role("button", name="Test connection").click()
     said(page, "Last test")
 
@@ -108,19 +145,19 @@ def add_key(page: Page, region: str, slug: str, stage: Stage) -> None:
 def take_webhooks(page: Page, region: str, slug: str, stage: Stage) -> None:
     """Make an address, give it to the provider, and store the secret that its dashboard shows."""
     assert stage.sandbox is not None
-    page.goto("/admin/calendars/webhookendpoint/add/")
+    follow(page, "endpoints")
     page.locator("#id_workspace").select_option(label=slug)
     save(page, go_on=True)
     found = re.search(rf"https?://\S+/webhooks/recall/[\w-]+/\?region={region}", page.locator("body").inner_text())
     assert found
     shown = stage.sandbox.ask("endpoint", region=region, workspace="main", url=found[0])
-    page.goto("/admin/calendars/webhooksecret/add/")
+    follow(page, "secrets")
     page.locator("#id_workspace").select_option(label=slug)
     page.get_by_label("Secret", exact=True).fill(shown["secret"])
     save(page)
 
 
-def add_client(page: Page, summary: dict[str, Any]) -> None:
+def add_clients(page: Page, summary: dict[str, Any]) -> None:
     """Store the company's own OAuth clients whose secret no provider shows."""
     for client in summary["clients"]:
         if not client.get("certificate"):
