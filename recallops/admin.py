@@ -1,55 +1,20 @@
-"""Pages of other packages, dressed as ours: people and the queue."""
+"""Pages of the queue, dressed as ours."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin as StockGroupAdmin
-from django.contrib.auth.admin import UserAdmin as StockUserAdmin
-from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from recallops.admin_base import HistoryAdmin, ModelAdmin
+from recallops.admin_base import HistoryAdmin
 from recallops.admin_display import moment
 
-if TYPE_CHECKING:
-    from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
-    from django.contrib.auth.forms import AdminUserCreationForm as UserCreationForm
-else:
-    from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-
-for stock in (User, Group, Failure, OrmQ, Schedule, Success):
+for stock in (Failure, OrmQ, Schedule, Success):
     admin.site.unregister(stock)
-
-
-@admin.register(User)
-class UserAdmin(StockUserAdmin, ModelAdmin):  # type: ignore[type-arg]
-    """Staff."""
-
-    empty_help = (
-        _("There is nobody yet. “manage.py createsuperuser” makes the first account."),
-        "admin:auth_user_add",
-        _("Add somebody"),
-    )
-
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-
-
-@admin.register(Group)
-class GroupAdmin(StockGroupAdmin, ModelAdmin):
-    """Roles of staff."""
-
-    empty_help = (
-        _("Roles are groups. “manage.py migrate” makes the four that come with the installation."),
-        "admin:auth_group_add",
-        _("Add a group"),
-    )
 
 
 class QueueAdmin(HistoryAdmin):

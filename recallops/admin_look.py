@@ -66,6 +66,12 @@ UNFOLD: dict[str, Any] = {
         },
     },
     "DASHBOARD_CALLBACK": "migrations_app.admin.dashboard.index",
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Second factor"), "link": reverse_lazy("staff:factor")},
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+        ],
+    },
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,
@@ -165,7 +171,8 @@ UNFOLD: dict[str, Any] = {
                 "collapsible": True,
                 "items": [
                     _link("Users", "person", "auth", "user"),
-                    _link("Groups", "group", "auth", "group"),
+                    _link("Roles", "group", "auth", "group"),
+                    _link("Failed log-ins", "lock_clock", "axes", "accessattempt", may("auth.user")),
                     _link("Queued tasks", "hourglass", "django_q", "ormq", superuser),
                     _link("Done tasks", "task_alt", "django_q", "success", superuser),
                     _link("Failed tasks", "error", "django_q", "failure", superuser),

@@ -6,10 +6,11 @@ does not ask for https. Anything else is production, which must be told its keys
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from recallops import clock, development_keys, logs
+from recallops import clock, development_keys, headers, logs
 from recallops.admin_look import UNFOLD  # noqa: F401
 from recallops.environment import Environment
 
@@ -54,8 +55,12 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_htmx",
     "django_q",
+    "django_otp",
+    "axes",
+    "csp",
     "recallops",
     "calendars",
+    "staff",
     "migrations_app",
 ]
 
@@ -63,15 +68,19 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "recallops.webhook_door.WebhookDoor",
     "recallops.caller.CallerMiddleware",
+    "recallops.headers.HeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "staff.middleware.StaffMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "recallops.viewer_zone.middleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "recallops.urls"
@@ -134,6 +143,7 @@ STORAGES = {
 }
 
 SESSION_COOKIE_AGE = env.whole("SESSION_HOURS", default=12, least=1) * 3600
+SESSION_IDLE_SECONDS = env.whole("SESSION_IDLE_MINUTES", default=120) * 60
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEVELOPMENT
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not DEVELOPMENT)
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]
@@ -143,6 +153,27 @@ BEHIND_PROXY = env.flag("BEHIND_PROXY", default=False)
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
+# Of everything that is no page of ours with one of its own (recallops/headers.py).
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": headers.STRICT}
+
+# Log-ins: a password, a code, and not too many tries from one address with one name.
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+STAFF_SECOND_FACTOR = env.flag("STAFF_SECOND_FACTOR", default=not DEVELOPMENT)
+AXES_FAILURE_LIMIT = env.whole("LOGIN_FAILURES", default=5, least=1)
+AXES_COOLOFF_TIME = timedelta(minutes=env.whole("LOGIN_COOL_OFF_MINUTES", default=15, least=1))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "recallops.caller.client_address"
+AXES_LOCKOUT_CALLABLE = "staff.log_ins.refuse"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # a lock-out ends, whatever is tried meanwhile
+AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
+AXES_ENABLE_ADMIN = False  # staff/admin.py
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken", "next"]
+
+# Webhooks, in and out
+
 # A larger webhook is refused unread. Those of the catalogue have a few kB; senders are advised to stay below 20.
 WEBHOOK_MAX_BYTES = env.whole("WEBHOOK_MAX_BYTES", default=1024 * 1024, least=1024)
 # Hosts that webhooks may be passed on to (".example.com": all below it; none: any), and whether private networks count.

@@ -33,7 +33,7 @@ from migrations_app import control, report
 from migrations_app.admin import mail_page, page, signed_report
 from migrations_app.admin.forms import CutLineForm, GoalForm, NewBatchForm, NumbersForm
 from migrations_app.control import Refused
-from migrations_app.itineraries import Step
+from migrations_app.itineraries import Step, allows, position
 from migrations_app.mail.acts import set_tell
 from migrations_app.models import Batch, BatchStatus, ReportKey
 from migrations_app.report_format import pieces
@@ -57,6 +57,7 @@ SENT_BACK = "It goes back: every calendar to the source, and what the batch made
 NOTHING_FAILED = "Nothing has failed and nothing waits for a person, so nothing was changed."
 NO_NUMBERS_CHANGED = "Nothing was changed."
 NUMBERS_CHANGED = "Changed: {names}."
+NOT_TO_DELETE = "This deletes calendars at the provider, which takes the role of an approver. Ask one to press it."
 CLOSED_NUMBERS = "This batch is closed; its numbers stay."
 
 
@@ -250,6 +251,11 @@ class BatchAdmin(HistoryAdmin):
         """Whoever may press may look."""
         return bool(super().has_view_permission(request, obj)) or self.has_drive_permission(request)
 
+    def _require_delete(self, request: HttpRequest) -> None:
+        """Whoever drives a batch may not yet let it delete anything at a provider."""
+        if not request.user.has_perm("migrations_app.delete_old"):
+            raise PermissionDenied(NOT_TO_DELETE)
+
     def _poll(self, batch: Batch, shown: dict[str, Any], *, took: float) -> dict[str, Any]:
         return {
             "seen": page.digest(shown),
@@ -266,6 +272,8 @@ class BatchAdmin(HistoryAdmin):
         if not form.is_valid():
             raise Refused(f"There is no such step. The steps are {', '.join(step.label for step in obj.steps)}.")
         step = Step(form.cleaned_data["step"])
+        if position(step) >= position(Step.DELETE_OLD):
+            self._require_delete(request)
         control.set_goal(obj, step, actor=request.user, confirm=form.cleaned_data["confirm"])
         return ALLOWED.format(step=step.label)
 
@@ -307,6 +315,8 @@ class BatchAdmin(HistoryAdmin):
     @post_action(label="go back", permission="drive")
     def go_back(self, request: HttpRequest, obj: Batch) -> str:
         """Cancel or reverse."""
+        if allows(obj.goal, Step.RECREATE):
+            self._require_delete(request)
         control.go_back(obj, actor=request.user, confirm=request.POST.get("confirm", "")[:80])
         return SENT_BACK
 

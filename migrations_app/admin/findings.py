@@ -114,12 +114,14 @@ class FindingAdmin(ExportAdmin, HistoryAdmin):
         return super().get_queryset(request).select_related("batch", "item", "assignment", "waived_by")
 
     def has_waive_permission(self, request: HttpRequest, obj: Finding | None = None) -> bool:
-        """Accepting a finding changes a row that is otherwise read-only."""
+        """Accepting a finding changes a row that is otherwise read-only; a blocking one takes a right of its own."""
+        if obj is not None and obj.severity == Severity.BLOCKING:
+            return request.user.has_perm("migrations_app.waive_blocking")
         return request.user.has_perm("migrations_app.change_finding")
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         """Tell the page whether its person may waive."""
-        context["may_waive"] = self.has_waive_permission(request)
+        context["may_waive"] = self.has_waive_permission(request, kwargs.get("obj"))
         return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="state")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 
 from calendars.models import (
@@ -31,6 +32,7 @@ from migrations_app.models import (
     ShareGroup,
 )
 from recallops import clock
+from staff.models import Authenticator, new_secret
 from tests.admin import builders as make
 from tests.admin.builders import NOON
 
@@ -115,6 +117,24 @@ def _chosen_by_another(event: Event) -> None:
 
 def _not_chosen(event: Event) -> None:
     RecordingChoice.objects.filter(occurrence=event.occurrence_id).delete()
+
+
+def _with_second_factor() -> User:
+    person = make.make_staff()
+    Authenticator.objects.create(user=person, name="authenticator", secret=new_secret())
+    return person
+
+
+def _without_second_factor(person: User) -> None:
+    Authenticator.objects.filter(user=person).delete()
+
+
+def _failed_log_in() -> AccessAttempt:
+    return make.make_failed_log_in()
+
+
+def _failed_again(attempt: AccessAttempt) -> None:
+    AccessAttempt.objects.filter(pk=attempt.pk).update(failures_since_start=4)
 
 
 def _moved(event: Event) -> None:
@@ -333,7 +353,7 @@ ACTS = [
     Act(
         name="finding_waive",
         build=lambda: make.make_finding(make.make_batch(), severity=Severity.BLOCKING),
-        needs="migrations_app.change_finding",
+        needs="migrations_app.waive_blocking",
         data={"reason": "agreed with the customer"},
         wrong=_waived,
         refusal="already waived",
@@ -430,6 +450,21 @@ ACTS = [
         wrong=_nothing_passed_on,
         refusal="2026-11-23 11:00",
         meanwhile=_act_by_another,
+    ),
+    Act(
+        name="user_reset_second_factor",
+        build=_with_second_factor,
+        needs="auth.change_user",
+        data={},
+        wrong=_without_second_factor,
+        refusal="no second factor",
+    ),
+    Act(
+        name="accessattempt_forgive",
+        build=_failed_log_in,
+        needs="auth.change_user",
+        data={},
+        meanwhile=_failed_again,
     ),
 ]
 

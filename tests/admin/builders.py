@@ -7,6 +7,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.contrib.auth.models import Permission, User
 
 from calendars.models import (
@@ -77,6 +78,17 @@ def make_staff(name: str = "", *, permissions: tuple[str, ...] = (), superuser: 
         label, codename = permission.split(".")
         user.user_permissions.add(Permission.objects.get(content_type__app_label=label, codename=codename))
     return User.objects.get(pk=user.pk)
+
+
+def make_failed_log_in(name: str = "dana") -> AccessAttempt:
+    return AccessAttempt.objects.create(
+        username=name,
+        ip_address="203.0.113.9",
+        user_agent="Mozilla/5.0",
+        http_accept="*/*",
+        path_info="/admin/login/",
+        failures_since_start=3,
+    )
 
 
 def make_region(code: str = "us-west-2", **fields: Any) -> Region:

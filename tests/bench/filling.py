@@ -6,7 +6,6 @@ from django.contrib.auth import get_user_model
 
 from migrations_app import scale
 from migrations_app.models import Batch
-from tests import trail
 
 STAFF = "bench"
 
@@ -20,6 +19,5 @@ def fill(calendars: int, *, events: int = scale.EVENTS) -> Batch:
 
 def empty() -> None:
     """Remove all rows but those that migrations bring."""
-    trail.let_it_be_emptied()
     scale.empty()
     get_user_model().objects.filter(username=STAFF).delete()

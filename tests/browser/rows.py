@@ -59,6 +59,7 @@ def make_rows(staff: str, password: str) -> None:
     """Put it all in."""
     chief = User.objects.create_superuser(staff, email=f"{staff}@acme.example", password=password)
     Group.objects.create(name="Support")
+    make.make_failed_log_in(UNBROKEN)
     source = make.make_workspace("us", region=make.make_region("us-west-2"))
     target = make.make_workspace("eu", region=make.make_region("eu-central-1"))
     Workspace.objects.filter(pk=source.pk).update(trouble=SENTENCE)
@@ -153,6 +154,9 @@ def _fill(batch: Batch, customer: Customer) -> None:
     for severity in Severity.values:
         make.make_finding(batch, severity=severity, sentence=SENTENCE, remedy=SENTENCE)
     make.make_finding(batch, sentence=SENTENCE, gone_at=clock.now())
+    make.make_message(batch, customer, subject=UNBROKEN, text=SENTENCE)
+    make.make_alert(batch, channel=make.make_channel(UNBROKEN[:60]))
+    make.make_report_key(UNBROKEN[:60])
     for moment in CoverageReading.Moment.values:
         make.make_reading(batch, moment, dict.fromkeys(Verdict.values, 1234))
     for action in ("batch.create", "batch.goal", "batch.pause"):

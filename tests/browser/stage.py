@@ -43,6 +43,7 @@ class Stage:
     running: dict[str, Child] = field(default_factory=dict)
     url: str = ""
     sandbox: Sandbox | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)  # what differs from other stages
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +63,7 @@ class Stage:
             QUEUE_POLL_SECONDS="0.1",
             PUMP_SECONDS="1",
             PYTHONUNBUFFERED="1",
+            **self.settings,
         )
 
     # --- up
