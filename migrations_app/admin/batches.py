@@ -60,6 +60,8 @@ NUMBERS_CHANGED = "Changed: {names}."
 NOT_TO_DELETE = "This deletes calendars at the provider, which takes the role of an approver. Ask one to press it."
 CLOSED_NUMBERS = "This batch is closed; its numbers stay."
 
+NOT_TO_SEE = _("Seeing batches needs the permission to view them.")
+
 
 @admin.register(Batch)
 class BatchAdmin(HistoryAdmin):
@@ -224,6 +226,8 @@ class BatchAdmin(HistoryAdmin):
 
     def verifier_view(self, request: HttpRequest) -> HttpResponseBase:
         """Hand out the script that checks a signed report."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied(NOT_TO_SEE)
         return signed_report.verifier()
 
     def customers_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
@@ -244,7 +248,7 @@ class BatchAdmin(HistoryAdmin):
         if not object_id.isdigit() or (batch := page.fetch(int(object_id))) is None:
             raise Http404("There is no such batch.")
         if not self.has_view_or_change_permission(request, batch):
-            raise PermissionDenied("Seeing batches needs the permission to view them.")
+            raise PermissionDenied(NOT_TO_SEE)
         return batch
 
     def has_view_permission(self, request: HttpRequest, obj: Batch | None = None) -> bool:
