@@ -333,7 +333,10 @@ class Hostile:
             source_remote_id=t(of_calendars.IdMapping, "source_remote_id"),
             target_remote_id=t(of_calendars.IdMapping, "target_remote_id"),
         )
-        rows = [customer, calendar, connection, assignment, event, bot, item, finding, intent, mapping]
+        act = of_calendars.AuditEntry.objects.record(
+            actor=None, action="batch.pause", subject=batch, reason=whole, before=whole, after=[whole], note=whole
+        )
+        rows = [customer, calendar, connection, assignment, event, bot, item, finding, intent, mapping, act]
         rows += self._decided(customer, event.occurrence, whole, t)
         rows += self._told(whole, url, t)
         rows += self._messages(customer, t)
