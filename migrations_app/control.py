@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.text import slugify
+from django.utils.translation import gettext_lazy as _
 
 from calendars import assignments
 from calendars.models import AuditEntry, Calendar, Connection, Customer, Handover, Workspace
 from calendars.relay import outbox
-from migrations_app import cuts, engine, tasks
+from migrations_app import checks, cuts, engine, tasks
 from migrations_app.itineraries import BACK, Step, allows, position
-from migrations_app.models import Batch, BatchStatus, ErrorKind, Finding, Item, ItemStatus, Severity
+from migrations_app.models import Batch, BatchStatus, ErrorKind, Finding, Item, ItemStatus, Selection, Severity
 from recallops import clock
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ OTHER_FAMILY = (
 )
 NAME_TAKEN = "There is already a batch called {slug}. Choose another name."
 CLOSED = "This batch is closed. Make a new one to move more."
+STILL_A_DRAFT = _("This batch is still a draft. Finish it on its pages, and press “Make the batch”.")
 ALREADY_ALLOWED = "{step} is already allowed."
 BLOCKED = "{count} blocking finding(s) must be solved or waived first: {first}"
 WRONG_NAME = "To confirm the delete, type the batch's name exactly: {slug}"
@@ -68,9 +70,18 @@ class Button:
 
 
 def create_batch(
-    *, slug: str, source: Workspace, target: Workspace, customers: Iterable[Customer] = (), actor: Any = None
+    *,
+    slug: str,
+    source: Workspace,
+    target: Workspace,
+    customers: Iterable[Customer] = (),
+    actor: Any = None,
+    draft: bool = False,
 ) -> Batch:
-    """Make a batch that does nothing yet. Raises Refused."""
+    """Make a batch that does nothing yet; without customers it is for every calendar. Raises Refused.
+
+    A draft is made further by `drafts`, which also lets its workspaces share a family.
+    """
     slug = slugify(slug)
     if source == target:
         raise Refused(SAME_WORKSPACE)
@@ -80,25 +91,31 @@ def create_batch(
     if not slug or Batch.objects.filter(slug=slug).exists():
         raise taken
     try:
-        return _create(slug, source, target, customers, actor)
+        return _create(slug, source, target, list(customers), actor, draft=draft)
     except IntegrityError as error:  # somebody made one of this name at the same moment
         raise taken from error
 
 
 @transaction.atomic
-def _create(slug: str, source: Workspace, target: Workspace, customers: Iterable[Customer], actor: Any) -> Batch:
-    _join_family(source, target)
+def _create(
+    slug: str, source: Workspace, target: Workspace, customers: list[Customer], actor: Any, *, draft: bool
+) -> Batch:
+    if not draft:
+        join_family(source, target)
     batch = Batch.objects.create(
         slug=slug,
         source=source,
         target=target,
+        draft=draft,
+        changed_at=clock.now() if draft else None,
+        selection=Selection.CUSTOMERS if customers else Selection.ALL,
         handover=Handover.objects.create(source=source, target=target),
         created_by=actor if getattr(actor, "pk", None) else None,
     )
     batch.customers.set(customers)
     AuditEntry.objects.record(
         actor=actor,
-        action="batch.create",
+        action="batch.draft" if draft else "batch.create",
         subject=batch,
         source=source.slug,
         target=target.slug,
@@ -107,8 +124,11 @@ def _create(slug: str, source: Workspace, target: Workspace, customers: Iterable
     return batch
 
 
-def _join_family(source: Workspace, target: Workspace) -> None:
-    """Let the target share the source's assignments and scheme; only one without calendars of its own may change."""
+def join_family(source: Workspace, target: Workspace) -> None:
+    """Let the target share the source's assignments and scheme; only one without calendars of its own may change.
+
+    Raises Refused.
+    """
     if source.family == target.family:
         return
     if Calendar.objects.filter(connections__workspace=target).exists():
@@ -120,7 +140,7 @@ def _join_family(source: Workspace, target: Workspace) -> None:
 def buttons(batch: Batch) -> list[Button]:
     """Return the track of a batch: every step with its state, and whether its button may be pressed."""
     goal, now = position(batch.goal), position(batch.step)
-    blocking = list(_blocking(batch)[:50])
+    blocking, stale = list(_blocking(batch)[:50]), checks.stale(batch)
     track = []
     for step in batch.steps:
         place = position(step)
@@ -135,7 +155,7 @@ def buttons(batch: Batch) -> list[Button]:
                 step=step,
                 label=step.label,
                 state=state,
-                refusal=_refusal(batch, step, blocking),
+                refusal=_refusal(batch, step, blocking, stale),
                 needs_confirmation=place >= position(Step.DELETE_OLD) and not batch.delete_confirmed_at,
             )
         )
@@ -146,15 +166,19 @@ def _blocking(batch: Batch) -> Any:
     return Finding.objects.filter(batch=batch, severity=Severity.BLOCKING, waived_at=None, gone_at=None)
 
 
-def _refusal(batch: Batch, step: Step, blocking: list[Finding]) -> str:
+def _refusal(batch: Batch, step: Step, blocking: list[Finding], stale: str) -> str:
     if batch.closed_at:
         return CLOSED
+    if batch.draft:
+        return str(STILL_A_DRAFT)
     if step not in batch.steps:
         return NOT_ITS_STEP.format(step=step.label)
     if position(step) <= position(batch.goal):
         return ALREADY_ALLOWED.format(step=step.label)
     if position(step) > position(Step.EXPORT) and blocking:
         return BLOCKED.format(count=len(blocking), first=blocking[0].sentence)
+    if position(step) > position(Step.EXPORT):
+        return stale
     return ""
 
 
@@ -164,7 +188,7 @@ def set_goal(batch: Batch, step: Step, *, actor: Any, confirm: str = "") -> None
     `confirm` is the batch's name, typed; needed once for *delete old* and beyond.
     """
     batch.refresh_from_db()
-    if refusal := _refusal(batch, step, list(_blocking(batch)[:50])):
+    if refusal := _refusal(batch, step, list(_blocking(batch)[:50]), checks.stale(batch)):
         raise Refused(refusal)
     confirmed: dict[str, Any] = {}
     if position(step) >= position(Step.DELETE_OLD) and not batch.delete_confirmed_at:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Value
 
-from calendars.models import Assignment, Connection, Event, OAuthClient, Occurrence, RateBudget, Workspace
+from calendars.models import Assignment, Connection, Event, Handover, OAuthClient, Occurrence, RateBudget
 from calendars.scheduling.rows import numbers_for
 from calendars.scheduling.values import Numbers
-from migrations_app.models import Batch, Item
+from migrations_app.itineraries import Step
+from migrations_app.models import Batch, Item, SelectedCalendar, Selection
 from migrations_app.planner import SOURCE, TARGET, Limits, Load, usable
 from recallops import clock
 
@@ -19,11 +21,18 @@ EVENTS_A_CALENDAR = 20  # before the export has counted
 
 def chosen(batch: Batch) -> QuerySet[Connection]:
     """Return the connections of the source that a batch is to move."""
-    connections = Connection.objects.live().filter(workspace=batch.source)
-    customers = list(batch.customers.values_list("pk", flat=True))
-    if customers:
-        connections = connections.filter(calendar__customer__in=customers)
+    connections = within(batch, Connection.objects.live().filter(workspace=batch.source_id))
     return connections.select_related("calendar__customer", "workspace").order_by("pk")
+
+
+def within(batch: Batch, connections: QuerySet[Connection]) -> QuerySet[Connection]:
+    """Return those of some connections whose calendars were chosen for a batch."""
+    if batch.selection == Selection.CUSTOMERS:
+        connections = connections.filter(calendar__customer__in=batch.customers.order_by().values("pk"))
+    elif batch.selection in Selection.listed():
+        listed = SelectedCalendar.objects.filter(batch=batch.pk, problem="")
+        connections = connections.filter(calendar__in=listed.order_by().values("calendar"))
+    return connections
 
 
 def why_not_movable(connection: Connection) -> tuple[str, str]:
@@ -54,9 +63,20 @@ def _client(connection: Connection) -> bool:
     return known.exclude(Q(client_secret="") & Q(private_key="")).exists()
 
 
-def starts(batch: Batch) -> list[datetime]:
-    """Return the starts of the coming assignments of a batch's calendars, in order."""
-    return list(_coming(batch).order_by("start").values_list("start", flat=True))
+def meetings(batch: Batch, *, until: datetime | None = None) -> list[tuple[datetime, datetime]]:
+    """Return start and end of each coming meeting of a batch's calendars, in the order of their starts.
+
+    Before the export there are no assignments: then of each meeting with a bot that was read.
+    """
+    now = clock.now()
+    if batch.step in (Step.PREFLIGHT, Step.EXPORT):
+        events = _events(batch).filter(start__gte=now).exclude(Q(bots=[]) | Q(url=""))
+        rows: Any = events.order_by("start").values_list("start", "end", "url").distinct()
+    else:
+        rows = _coming(batch).order_by("start").values_list("start", "end", "pk")
+    if until is not None:
+        rows = rows.filter(start__lte=until)
+    return [(start, end) for start, end, _ in rows]
 
 
 def _coming(batch: Batch) -> QuerySet[Assignment]:
@@ -64,37 +84,67 @@ def _coming(batch: Batch) -> QuerySet[Assignment]:
     return Assignment.objects.filter(Exists(theirs), start__gte=clock.now(), over=False)
 
 
+def _events(batch: Batch) -> QuerySet[Event]:
+    return Event.objects.filter(workspace=batch.source_id, connection__in=chosen(batch).values("pk"), is_deleted=False)
+
+
 def load(batch: Batch) -> Load:
     """Return what a batch has to move, as far as it is known."""
-    connections = chosen(batch)
-    calendars = connections.count()
-    events = Event.objects.filter(workspace=batch.source, end__gt=clock.now(), is_deleted=False).count()
-    members = Event.objects.filter(
-        workspace=batch.source, connection__in=connections, start__gt=clock.now(), is_deleted=False
-    ).exclude(bots=[])
-    moved = members.count()
-    items = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
+    connections, now = chosen(batch).order_by(), clock.now()
+    clients = connections.values("calendar__platform", "oauth_client_id").distinct()
+    found = counts(
+        calendars=connections,
+        events=Event.objects.filter(workspace=batch.source_id, end__gt=now, is_deleted=False),
+        members=_events(batch).filter(start__gt=now).exclude(bots=[]),
+        meetings=_coming(batch),
+        adopted=Item.objects.filter(batch=batch.pk, kind=Item.Kind.CONNECTION)
+        .exclude(target_connection=None)
+        .filter(created_target=False),
+        source=Connection.objects.live().filter(workspace=batch.source_id),
+        target=Connection.objects.live().filter(workspace=batch.target_id),
+    )
+    calendars, moved = found["calendars"], found["members"]
     return Load(
         calendars=calendars,
-        events_source=events or calendars * EVENTS_A_CALENDAR,
-        meetings=_coming(batch).count(),
+        events_source=found["events"] or calendars * EVENTS_A_CALENDAR,
+        meetings=found["meetings"],
         adds=moved or calendars * EVENTS_A_CALENDAR,
         removes=moved or calendars * EVENTS_A_CALENDAR,
-        adopted=items.exclude(target_connection=None).filter(created_target=False).count(),
-        calendars_source=Connection.objects.live().filter(workspace=batch.source).count(),
-        calendars_target=Connection.objects.live().filter(workspace=batch.target).count(),
-        canaries=connections.values("calendar__platform", "oauth_client_id").distinct().count(),
+        adopted=found["adopted"],
+        calendars_source=found["source"],
+        calendars_target=found["target"],
+        canaries=clients.count(),
     )
+
+
+def counts(**rows: QuerySet[Any]) -> dict[str, int]:
+    """Count several sets of rows in one query."""
+    numbers: dict[str, Any] = {
+        f"of_{name}": Subquery(_counted(query), output_field=IntegerField()) for name, query in rows.items()
+    }
+    found: Any = Handover.objects.order_by("pk").values(**numbers)[:1]
+    return {name.removeprefix("of_"): number or 0 for one in found for name, number in one.items()}
+
+
+def _counted(query: QuerySet[Any]) -> QuerySet[Any]:
+    # an aggregate over the whole set: the one group is that of a constant
+    of_all: Any = query.order_by().annotate(of_all=Value(1)).values("of_all")
+    number: QuerySet[Any] = of_all.annotate(number=Count("pk", distinct=True)).values("number")
+    return number
 
 
 def limits(batch: Batch) -> Mapping[str, Limits]:
     """Return what may be used of each workspace's limits, by role and endpoint, in calls a minute."""
-    return {SOURCE: _limits(batch.source), TARGET: _limits(batch.target)}
-
-
-def _limits(workspace: Workspace) -> Limits:
-    budgets = RateBudget.objects.filter(workspace=workspace).values_list("endpoint", "per_minute")
-    return {endpoint: usable(per_minute, reserve_percent=workspace.reserve_percent) for endpoint, per_minute in budgets}
+    budgets = RateBudget.objects.filter(workspace__in=[batch.source_id, batch.target_id])
+    rows = list(budgets.values_list("workspace", "endpoint", "per_minute"))
+    return {
+        role: {
+            endpoint: usable(per_minute, reserve_percent=workspace.reserve_percent)
+            for owner, endpoint, per_minute in rows
+            if owner == workspace.pk
+        }
+        for role, workspace in ((SOURCE, batch.source), (TARGET, batch.target))
+    }
 
 
 def regions(batch: Batch) -> Mapping[str, str]:

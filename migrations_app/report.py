@@ -85,6 +85,7 @@ def _batch(batch: Batch) -> dict[str, Any]:
         "source": _workspace(batch.source),
         "target": _workspace(batch.target),
         "customers": sorted(batch.customers.values_list("slug", flat=True)),
+        "selection": batch.selection,
         "cut_line": iso(batch.handover.cut_line),
         "goal": batch.goal,
         "step": batch.step,

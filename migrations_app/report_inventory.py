@@ -11,6 +11,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
 from calendars.models import Connection, Event, IdMapping, Intent, Sweep
+from migrations_app.inventory import within
 from migrations_app.models import Batch, Item, ItemStatus
 from migrations_app.report_format import CHUNK, PAGE_ROWS, iso, listing, said
 
@@ -158,10 +159,8 @@ def _without_item(batch: Batch) -> Iterator[dict[str, str]]:
     if export is None or not _moved_items(batch).exists():
         return
     read_at = parse_datetime(export["begun_at"])
-    known = Connection.objects.filter(Q(deleted_at=None) | Q(deleted_at__gte=read_at), workspace=batch.source_id)
-    customers = list(batch.customers.values_list("pk", flat=True))
-    if customers:
-        known = known.filter(calendar__customer__in=customers)
+    there = Connection.objects.filter(Q(deleted_at=None) | Q(deleted_at__gte=read_at), workspace=batch.source_id)
+    known = within(batch, there)
     named = Item.objects.filter(kind=Item.Kind.CONNECTION, batch__source=batch.source_id).values("source_id")
     for one in (
         known.exclude(remote_id__in=named).filter(items=None).select_related("calendar").order_by("pk").iterator(CHUNK)

@@ -86,6 +86,7 @@ UNFOLD: dict[str, Any] = {
                 "title": "The move",
                 "items": [
                     _link("Batches", "move_up", "migrations_app", "batch"),
+                    _link("Drafts", "edit_document", "migrations_app", "batchdraft", may("migrations_app.batch")),
                     _link("Items", "checklist", "migrations_app", "item"),
                     _link("Share groups", "hub", "migrations_app", "sharegroup"),
                     _link("Findings", "report", "migrations_app", "finding"),

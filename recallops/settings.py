@@ -233,6 +233,8 @@ SPECTACULAR_SETTINGS = {
 
 # Longest wait for a provider's answer; leases and the hand-over's margins are reckoned with it.
 PROVIDER_TIMEOUT = env.number("PROVIDER_TIMEOUT", default=20.0, least=0.1)
+# How long preflight counts; after that its checks must run again before the first write.
+PREFLIGHT_HOURS = env.whole("PREFLIGHT_HOURS", default=24, least=1)
 # How long a worker may hold an item or an assignment before another may take it, in machine seconds.
 LEASE_SECONDS = env.whole("LEASE_SECONDS", default=45, least=1)
 # Drivers that may work on one family of workspaces at once, on all machines together; threads and seconds of each.

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import (
     Http404,
     HttpRequest,
@@ -24,29 +25,29 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from calendars.models import AuditEntry
-from migrations_app import control, report
-from migrations_app.admin import mail_page, page, signed_report
-from migrations_app.admin.forms import CutLineForm, GoalForm, NewBatchForm, NumbersForm
+from migrations_app import control, drafts, report
+from migrations_app.admin import draft_pages, mail_page, page, signed_report
+from migrations_app.admin.forms import CutLineForm, GoalForm, NumbersForm
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step, allows, position
 from migrations_app.mail.acts import set_tell
-from migrations_app.models import Batch, BatchStatus, ReportKey
+from migrations_app.models import Batch, BatchStatus, ReportKey, Selection
 from migrations_app.report_format import pieces
 from migrations_app.steps.hand_over import propose
 from recallops.admin_base import HistoryAdmin, post_action
-from recallops.admin_display import badge, change_url, moment
+from recallops.admin_display import badge, moment
 from recallops.snapshots import one_moment
 
 MOMENTS = [("before", "before"), ("cut", "at the cut"), ("after", "after"), ("now", "now")]
 FILE_PIECE = 64_000
 POLL_SECONDS = 2
 POLL_SHARE = 20  # a page that takes long to read is read less often: at most a twentieth of the time
-CREATED = "The batch {batch} is there and does nothing yet. Press “Preflight” to begin."
+CHECKING = _("The checks are on their way; what they find is shown here.")
 ALLOWED = "“{step}” is allowed now."
 CUT = "Meetings that start at {at} UTC or later go to the target."
 PAUSED = "Paused. Hand-overs that have begun are brought to their end."
@@ -95,6 +96,11 @@ class BatchAdmin(HistoryAdmin):
         """Pressing a button changes the batch; the row's own form does not exist."""
         return request.user.has_perm("migrations_app.change_batch")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Batch]:
+        """Leave out drafts: they have a list and pages of their own."""
+        rows: QuerySet[Batch] = super().get_queryset(request)
+        return rows.filter(draft=False)
+
     @admin.display(description="status", ordering="status")
     def state(self, obj: Batch) -> SafeString:
         """Its status, and whether it is paused."""
@@ -119,26 +125,18 @@ class BatchAdmin(HistoryAdmin):
     # --- pages
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Make a batch that does nothing yet."""
+        """Go to the guided form."""
         if not self.has_add_permission(request):
             raise PermissionDenied("Making a batch needs the permission to add batches.")
-        form = NewBatchForm(request.POST if request.method == "POST" else None)
-        if request.method == "POST" and form.is_valid():
-            try:
-                batch = control.create_batch(**form.cleaned_data, actor=request.user)
-            except Refused as refusal:
-                form.add_error(None, str(refusal))
-            else:
-                messages.success(request, CREATED.format(batch=batch))
-                return HttpResponseRedirect(change_url(batch))
-        context = {**self.admin_site.each_context(request), "title": "Add batch", "opts": self.opts, "form": form}
-        return TemplateResponse(request, "admin/migrations_app/batch/add.html", context)
+        return HttpResponseRedirect(reverse("admin:migrations_app_batchdraft_add"))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         """Show a batch: track, buttons, progress, reasons, ledger, findings, acts."""
         batch = self._batch_or_404(request, object_id)
+        if batch.draft:
+            return HttpResponseRedirect(draft_pages.page_url("route", batch))
         may_change = self.has_drive_permission(request, batch)
         shown = page.live(batch, may_change=may_change)
         track = shown["track"]
@@ -157,6 +155,9 @@ class BatchAdmin(HistoryAdmin):
             "numbers_form": NumbersForm(
                 initial={"soak": batch.soak, "canary_wait": batch.canary_wait, "drivers": batch.drivers}
             ),
+            "preflight": draft_pages.preflight(batch),
+            "may_follow": batch.selection in Selection.listed() and self.has_add_permission(request),
+            "chosen_how": draft_pages.chosen_how(batch),
             "proposals": propose(batch) if "propose" in request.GET and not batch.handover.external else None,
         }
         return TemplateResponse(request, "admin/migrations_app/batch/page.html", context)
@@ -280,6 +281,12 @@ class BatchAdmin(HistoryAdmin):
             self._require_delete(request)
         control.set_goal(obj, step, actor=request.user, confirm=form.cleaned_data["confirm"])
         return ALLOWED.format(step=step.label)
+
+    @post_action(label="run the checks again", permission="drive")
+    def check_again(self, request: HttpRequest, obj: Batch) -> str:
+        """Run preflight again."""
+        drafts.check(obj, actor=request.user)
+        return str(CHECKING)
 
     @post_action(label="set the cut line", permission="drive")
     def cut_line(self, request: HttpRequest, obj: Batch) -> str:

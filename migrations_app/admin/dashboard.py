@@ -192,7 +192,7 @@ def _numbers(now: datetime) -> dict[str, Listed]:
     soon: dict[str, Any] = {"over": False, "start__lt": now + SOON, "end__gt": now}
     upcoming = f"{reverse('admin:calendars_assignment_upcoming')}?hours={round(SOON / timedelta(hours=1))}"
     found = {
-        "open": listed(Batch, closed_at__isnull=True),
+        "open": listed(Batch, closed_at__isnull=True, draft=False),
         "meetings": Listed(listed(Assignment, **soon).rows, upcoming),
         "blocking": open_findings(Severity.BLOCKING),
         "warnings": open_findings(Severity.WARNING),
@@ -255,7 +255,7 @@ def _batches() -> list[Running]:
         .values("n")
     )
     rows = list(
-        Batch.objects.filter(closed_at=None)
+        Batch.objects.filter(closed_at=None, draft=False)
         .select_related("source__region", "target__region", "handover")
         .annotate(blocking=Coalesce(Subquery(blocking), 0, output_field=IntegerField()))
         .order_by("-pk")[:MOST_BATCHES]

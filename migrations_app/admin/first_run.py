@@ -122,7 +122,7 @@ def rows(request: HttpRequest) -> dict[str, QuerySet[Any]]:
         "first workers": WorkerHeartbeat.objects.filter(
             beaten_at__gte=Now() - timedelta(seconds=settings.HEARTBEAT_STALE_SECONDS)
         ),
-        "first batch": Batch.objects.all(),
+        "first batch": Batch.objects.filter(draft=False),
     }
 
 

@@ -8,45 +8,10 @@ from typing import Any
 from django import forms
 from django.core.validators import MinValueValidator
 
-from calendars.models import Customer, Workspace
 from migrations_app.itineraries import Step
-from recallops.admin_widgets import Select, SelectMultiple, TextInput
+from recallops.admin_widgets import TextInput
 
 MOMENT_FORMATS = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]
-
-
-class _WorkspaceChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
-    """A workspace with the region it lives in."""
-
-    def label_from_instance(self, obj: Any) -> str:
-        """Show slug and region."""
-        return f"{obj.slug} ({obj.region.code})"
-
-
-class NewBatchForm(forms.Form):
-    """From where, to where, and whose calendars."""
-
-    slug = forms.SlugField(
-        label="Name",
-        max_length=50,
-        widget=TextInput,
-        help_text="Typed again to confirm the delete. Letters, digits, -.",
-    )
-    source = _WorkspaceChoice(queryset=Workspace.objects.none(), widget=Select)
-    target = _WorkspaceChoice(queryset=Workspace.objects.none(), widget=Select)
-    customers = forms.ModelMultipleChoiceField(
-        queryset=Customer.objects.none(),
-        required=False,
-        widget=SelectMultiple,
-        help_text="Hold Ctrl or ⌘ to choose several. None chosen: every calendar of the source.",
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        workspaces = Workspace.objects.select_related("region")
-        for name in ("source", "target"):
-            self.fields[name].queryset = workspaces  # type: ignore[attr-defined]
-        self.fields["customers"].queryset = Customer.objects.all()  # type: ignore[attr-defined]
 
 
 class GoalForm(forms.Form):

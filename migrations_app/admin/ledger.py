@@ -21,7 +21,7 @@ class BatchFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer the newest batches."""
-        newest = Batch.objects.order_by("-pk").values_list("pk", "slug")[:MOST_CHOICES]
+        newest = Batch.objects.filter(draft=False).order_by("-pk").values_list("pk", "slug")[:MOST_CHOICES]
         return [(str(pk), slug) for pk, slug in newest]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:

@@ -75,6 +75,10 @@ class Wait:
 
 ACTS = {
     "batch.create": "made the batch",
+    "batch.draft": "began the draft",
+    "batch.route": "chose source and target",
+    "batch.select": "chose the calendars",
+    "batch.check": "asked for the checks",
     "batch.goal": "allowed a step",
     "batch.cut_line": "set the cut line",
     "batch.go_back": "sent it back",
@@ -111,7 +115,13 @@ def fetch(pk: int) -> Batch | None:
     return (
         Batch.objects.filter(pk=pk)
         .select_related(
-            "source__region", "source__application", "target__region", "handover", "created_by", "delete_confirmed_by"
+            "source__region",
+            "source__application",
+            "target__region",
+            "handover",
+            "created_by",
+            "delete_confirmed_by",
+            "follows",
         )
         .defer("source__application__url")
         .annotate(

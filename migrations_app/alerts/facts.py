@@ -64,14 +64,14 @@ class Fact:
 
 def stopped() -> Iterable[Fact]:
     """Batches that stopped."""
-    rows = Batch.objects.filter(status=BatchStatus.STOPPED, closed_at=None)
+    rows = Batch.objects.filter(draft=False, status=BatchStatus.STOPPED, closed_at=None)
     for pk, slug, reason in rows.values_list("pk", "slug", "reason")[:MOST]:
         yield Fact(f"batch {pk}", STOPPED.format(batch=slug, reason=reason), pk)
 
 
 def person() -> Iterable[Fact]:
     """Batches that wait for the next press, or in which calendars wait for a person."""
-    rows = Batch.objects.filter(status=BatchStatus.WAITING, closed_at=None)
+    rows = Batch.objects.filter(draft=False, status=BatchStatus.WAITING, closed_at=None)
     for batch in rows.only("slug", "goal")[:MOST]:
         sentence = WAITS_FOR_PRESS.format(batch=batch.slug, goal=batch.get_goal_display())
         yield Fact(f"press {batch.pk} after {batch.goal}", sentence, batch.pk)
@@ -94,7 +94,12 @@ def canary() -> Iterable[Fact]:
 
 def _findings(words: _StrPromise, which: Q) -> Iterable[Fact]:
     rows = Finding.objects.filter(
-        which, severity=Severity.BLOCKING, gone_at=None, waived_at=None, batch__closed_at=None
+        which,
+        severity=Severity.BLOCKING,
+        gone_at=None,
+        waived_at=None,
+        batch__closed_at=None,
+        batch__draft=False,
     )
     for pk, batch, slug, sentence in rows.values_list("pk", "batch", "batch__slug", "sentence")[:MOST]:
         yield Fact(f"finding {pk}", words.format(batch=slug, sentence=sentence), batch)

@@ -151,7 +151,7 @@ _SHOWN = ("kind", "title", "step", "status", "reason", "source_id", "target_conn
 
 
 def _batches() -> QuerySet[Batch]:
-    return Batch.objects.select_related("source__region", "target__region", "handover")
+    return Batch.objects.filter(draft=False).select_related("source__region", "target__region", "handover")
 
 
 def _called(name: str) -> Batch:

@@ -13,8 +13,11 @@ from migrations_app.models.batch import (
     ItemStatus,
     Severity,
 )
+from migrations_app.models.draft import BatchDraft
 from migrations_app.models.message import MailTemplate, Message, Milestone, Notice
+from migrations_app.models.preflight import Check, PreflightCheck
 from migrations_app.models.report_key import ReportKey
+from migrations_app.models.selection import SearchBy, SelectedCalendar, Selection
 from migrations_app.models.share_group import ShareGroup
 
 __all__ = [
@@ -23,7 +26,9 @@ __all__ = [
     "AlertKind",
     "AlertPost",
     "Batch",
+    "BatchDraft",
     "BatchStatus",
+    "Check",
     "CoverageReading",
     "ErrorKind",
     "Finding",
@@ -33,7 +38,11 @@ __all__ = [
     "Message",
     "Milestone",
     "Notice",
+    "PreflightCheck",
     "ReportKey",
+    "SearchBy",
+    "SelectedCalendar",
+    "Selection",
     "Severity",
     "ShareGroup",
 ]

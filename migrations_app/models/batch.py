@@ -11,6 +11,7 @@ from django.db.models import F, Q
 
 from calendars.models import Connection, Customer, Handover, Workspace
 from migrations_app.itineraries import Step, way
+from migrations_app.models.selection import SearchBy, Selection
 
 
 class BatchStatus(models.TextChoices):
@@ -38,10 +39,26 @@ class Batch(models.Model):
     target = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="batches_in")
     handover = models.OneToOneField(Handover, on_delete=models.PROTECT, related_name="batch")
     customers = models.ManyToManyField(
-        Customer, blank=True, related_name="batches", help_text="Empty: every calendar of the source."
+        Customer, blank=True, related_name="batches", help_text="Whose calendars it moves, where it moves by customer."
     )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    draft = models.BooleanField(
+        default=False, editable=False, help_text="Still being put together: it may look around, and nothing else."
+    )
+
+    # Which calendars of the source it moves: written while it is a draft. `migrations_app/selection.py` reads it.
+    selection = models.CharField(max_length=12, choices=Selection, default=Selection.ALL, editable=False)
+    search_by = models.CharField(max_length=12, choices=SearchBy, blank=True, editable=False)
+    search_text = models.CharField(max_length=320, blank=True, editable=False)
+    share_percent = models.PositiveSmallIntegerField(null=True, editable=False)
+    file_name = models.CharField(max_length=200, blank=True, editable=False)
+    file_encoding = models.CharField(max_length=20, blank=True, editable=False)
+    follows = models.ForeignKey("self", null=True, editable=False, on_delete=models.SET_NULL, related_name="followers")
+    selected_at = models.DateTimeField(null=True, editable=False, help_text="When its list was made; domain time.")
+    read_ahead = models.BooleanField(
+        default=False, editable=False, help_text="Preflight reads all coming meetings of the source, too."
+    )
 
     # Control: written by people.
     goal = models.CharField(
@@ -71,6 +88,9 @@ class Batch(models.Model):
     due_at = models.DateTimeField(null=True, editable=False)
     attempts = models.IntegerField(default=0, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
+    checked_from = models.DateTimeField(
+        null=True, editable=False, help_text="When somebody asked for preflight again; what it reads is no older."
+    )
     closed_at = models.DateTimeField(null=True, editable=False)
     changed_at = models.DateTimeField(null=True, editable=False, help_text="The last real change; domain time.")
     groups_due_at = models.DateTimeField(
@@ -92,6 +112,9 @@ class Batch(models.Model):
         ]
         constraints = [
             models.CheckConstraint(condition=~Q(source=F("target")), name="batch_between_two_workspaces"),
+            models.CheckConstraint(
+                condition=Q(share_percent=None) | Q(share_percent__range=(1, 99)), name="batch_share_is_a_part"
+            ),
         ]
 
     def __str__(self) -> str:

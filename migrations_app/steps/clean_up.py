@@ -92,7 +92,7 @@ def run(batch: Batch) -> Outcome:
         _let_go(batch)
         outbox.settle_held(batch.target_id)
         mine.update(calls_after=inventory.calls(batch))
-    others = Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
+    others = Batch.objects.filter(closed_at=None, draft=False).exclude(pk=batch.pk)
     for workspace in (batch.source, batch.target):
         if not others.filter(source=workspace).exists() and not others.filter(target=workspace).exists():
             sync.unwatch(workspace)
@@ -183,13 +183,13 @@ def _let_go(batch: Batch) -> None:
 def _wipe(batch: Batch) -> None:
     """Wipe tokens and secrets, unless another open batch still needs those of its source."""
     Workspace.objects.filter(pk=batch.source_id).exclude(
-        batches_out__in=Batch.objects.filter(closed_at=None).exclude(pk=batch.pk)
+        batches_out__in=Batch.objects.filter(closed_at=None, draft=False).exclude(pk=batch.pk)
     ).update(holds_credentials=False)
     items = Item.objects.filter(batch=batch)
     mine = Connection.objects.filter(Q(items__in=items) | Q(items_as_target__in=items))
-    leaving = Batch.objects.filter(closed_at=None).exclude(pk=batch.pk).values("source")
+    leaving = Batch.objects.filter(closed_at=None, draft=False).exclude(pk=batch.pk).values("source")
     mine.exclude(workspace__in=leaving).update(refresh_token="", oauth_client_secret="")
-    if not Batch.objects.filter(closed_at=None, source=batch.source).exclude(pk=batch.pk).exists():
+    if not Batch.objects.filter(closed_at=None, draft=False, source=batch.source).exclude(pk=batch.pk).exists():
         Connection.objects.filter(workspace=batch.source).update(refresh_token="", oauth_client_secret="")
 
 

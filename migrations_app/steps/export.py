@@ -20,7 +20,7 @@ from calendars import assignments, sync
 from calendars.models import Assignment, Bot, Calendar, Connection, Event, Sweep, Workspace
 from calendars.relay import outbox
 from calendars.scheduling.bot_config import bound_parts
-from migrations_app import coverage, inventory, planner
+from migrations_app import coverage, inventory, planner, selection
 from migrations_app.findings import Found, renew
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, CoverageReading, ErrorKind, Item, ItemStatus, Severity
@@ -61,6 +61,7 @@ def run(batch: Batch) -> Outcome:
             largest = max(sweeps, key=lambda sweep: sweep.rows)
             said = READING.format(kind=largest.get_kind_display(), workspace=largest.workspace, rows=largest.rows)
             return wait(said, sync.go_on_at(Sweep.objects.filter(pk__in=[sweep.pk for sweep in sweeps])))
+    selection.look_for_unknown(batch)
     if not batch.source.key_template:
         assignments.learn_keys(batch.source)
     _make_rewrites(batch)

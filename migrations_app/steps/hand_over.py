@@ -96,19 +96,20 @@ def propose(batch: Batch, *, most: int = 5) -> list[planner.CutChoice]:
     now, numbers = clock.now(), inventory.numbers(batch)
     budget = RateBudget.objects.filter(workspace=batch.target, endpoint=ADD_BOT).first()
     per_minute = 60 / budget.emission if budget else 60.0
-    starts = inventory.starts(batch)
+    meetings = inventory.meetings(batch)
+    starts = [start for start, _ in meetings]
     earliest = planner.earliest_feasible_cut(
         starts, now=now, adds_per_minute=per_minute, freeze=numbers.freeze, margin=numbers.margin
     )
     horizon = max(HORIZON, earliest - now + HORIZON)
-    busy = coverage.assignments_of(batch).filter(start__lte=now + horizon, end__gte=now)
+    live = coverage.assignments_of(batch).filter(start__lte=now + horizon, end__gte=now)
     choices = planner.propose_cut_lines(
         starts,
         now=now,
         earliest=earliest,
         horizon=horizon,
         near=numbers.near,
-        busy=list(busy.values_list("start", "end")),
+        busy=list(live.values_list("start", "end")) or meetings,
     )
     return choices[:most]
 

@@ -3,7 +3,8 @@
 1. Each key opens the region it is meant for; the wrong-region answer is explained in words.
 2. The target is empty, or what is in it is explained: equal calendars are adopted, others stay as they are.
 3. Every calendar that cannot be moved as it is is named, with what to do.
-4. The time needed follows from the limits; the meetings of the next day show what the cut line will meet.
+4. What a file asked for and nobody knows, and meetings shared with calendars that were not chosen, are counted.
+5. The time needed follows from the limits; the meetings of the next day show what the cut line will meet.
 
 Nothing is written at the provider. Running it again renews its findings.
 """
@@ -31,10 +32,10 @@ from calendars.models import (
 from calendars.providers import errors
 from calendars.providers.connect import client_for
 from calendars.relay import hosts
-from migrations_app import inventory, planner
+from migrations_app import checks, inventory, planner, selection
 from migrations_app.findings import Found, renew
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, Finding, Item, Severity
+from migrations_app.models import Batch, Check, Finding, Item, Severity
 from migrations_app.outcomes import DONE, Outcome, stop, wait
 from recallops import clock
 
@@ -66,10 +67,17 @@ TWICE = "{calendar} is connected {count} times in the target; which one should b
 TWICE_REMEDY = "Delete the surplus connections in the target, then retry this item."
 ELSEWHERE = "{calendar} is in the open batch {batch}."
 NOT_MOVABLE = "{calendar} ({customer}): {reason}"
-NOTHING = "There is no calendar to move. Check the customers chosen for this batch."
+NOTHING = "There is no calendar to move. Check which calendars were chosen for this batch."
+NOT_FOUND = "{count} line(s) of {file} name no calendar of {source}, and are left out."
+NOT_FOUND_REMEDY = "Download the lines, correct them, and move them in a later batch; or leave them where they are."
+SPLIT = (
+    "{count} coming meeting(s) are shared with calendars outside this batch; they stay in the source until those move, "
+    "too."
+)
+SPLIT_REMEDY = "Move those calendars soon after, or choose them now, so that everybody who meets goes together."
 TIME = "The calls take {sentence}."
 SOON = "{near} of {count} meetings of the next 24 hours start within freeze and margin ({minutes} minutes) of now."
-READING = "reading the calendars of {workspace}"
+READING = "reading {kind} of {workspace}: {rows} so far"
 LOOK_AHEAD = timedelta(hours=24)
 CHUNK = 500
 
@@ -78,20 +86,37 @@ def run(batch: Batch) -> Outcome:
     """Check everything that can be checked before the first write."""
     refused = [found for workspace in (batch.source, batch.target) if (found := _key(workspace))]
     if refused:
+        checks.looked_at(batch, Check.KEYS)
         return _unless_blocked(renew(batch, Step.PREFLIGHT, refused))
     external = batch.source.scheduler == Scheduler.EXTERNAL
     Handover.objects.filter(pk=batch.handover_id).exclude(external=external).update(external=external)
-    Workspace.objects.filter(pk=batch.source_id).update(holds_credentials=True)
+    if not batch.draft:
+        Workspace.objects.filter(pk=batch.source_id).update(holds_credentials=True)
     for workspace in (batch.source, batch.target):
         RateBudget.objects.fill(workspace)
-        lists = Sweep.objects.filter(workspace=workspace, kind=Sweep.Kind.CALENDARS)
-        newest = lists.filter(begun_at__gte=_begun(batch))
-        if not newest.exclude(finished_at=None).exists() and not sync.run_sweep(
-            sync.open_sweep(workspace, Sweep.Kind.CALENDARS)
-        ):
-            return wait(READING.format(workspace=workspace), sync.go_on_at(lists))
-    _read_next_day(batch)
-    return _unless_blocked(renew(batch, Step.PREFLIGHT, _checks(batch)))
+        if (not_yet := _read(batch, workspace, Sweep.Kind.CALENDARS)) is not None:
+            return not_yet
+    if batch.read_ahead:
+        if (not_yet := _read(batch, batch.source, Sweep.Kind.EVENTS)) is not None:
+            return not_yet
+        Batch.objects.filter(pk=batch.pk).update(read_ahead=False)
+    else:
+        _read_next_day(batch)
+    findings = renew(batch, Step.PREFLIGHT, _checks(batch))
+    checks.looked_at(batch, *Check)
+    return _unless_blocked(findings)
+
+
+def _read(batch: Batch, workspace: Workspace, kind: Sweep.Kind) -> Outcome | None:
+    """Read a whole list, unless that was done since preflight was asked for; return what to wait for."""
+    lists = Sweep.objects.filter(workspace=workspace, kind=kind)
+    if lists.filter(begun_at__gte=_begun(batch)).exclude(finished_at=None).exists():
+        return None
+    sweep = sync.open_sweep(workspace, kind)
+    if sync.run_sweep(sweep):
+        return None
+    said = READING.format(kind=sweep.get_kind_display(), workspace=workspace, rows=sweep.rows)
+    return wait(said, sync.go_on_at(lists))
 
 
 def _unless_blocked(findings: list[Finding]) -> Outcome:
@@ -101,7 +126,7 @@ def _unless_blocked(findings: list[Finding]) -> Outcome:
 
 
 def _begun(batch: Batch) -> object:
-    return batch.started_at or clock.now()
+    return batch.checked_from or batch.started_at or clock.now()
 
 
 def _key(workspace: Workspace) -> Found | None:
@@ -135,8 +160,13 @@ def _read_next_day(batch: Batch) -> None:
 
 def _checks(batch: Batch) -> Iterator[Found]:
     yield from _scheduler(batch)
+    if missing := selection.look_for_unknown(batch):
+        said = NOT_FOUND.format(count=missing, file=batch.file_name, source=batch.source)
+        yield Found("not_found", Severity.WARNING, said, NOT_FOUND_REMEDY)
     if not inventory.chosen(batch).exists():
         yield Found("nothing", Severity.BLOCKING, NOTHING)
+    if count := selection.split_meetings(batch):
+        yield Found("split", Severity.WARNING, SPLIT.format(count=count), SPLIT_REMEDY)
     yield from _target(batch)
     yield from _calendars(batch)
     load = inventory.load(batch)

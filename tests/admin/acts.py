@@ -20,9 +20,11 @@ from calendars.models import (
     RecordingChoice,
     Relayed,
 )
+from migrations_app import drafts
 from migrations_app.models import (
     AlertChannel,
     Batch,
+    BatchDraft,
     Finding,
     ItemStatus,
     MailTemplate,
@@ -249,9 +251,20 @@ def _retired(key: ReportKey) -> None:
     ReportKey.objects.filter(pk=key.pk).update(retired_at=NOON)
 
 
+def _draft() -> BatchDraft:
+    pair = (make.make_workspace(), make.make_workspace())
+    draft = drafts.begin(slug="", source=pair[0], target=pair[1], actor=None)
+    return BatchDraft.objects.get(pk=draft.pk)
+
+
+def _made(draft: BatchDraft) -> None:
+    Batch.objects.filter(pk=draft.pk).update(draft=False)
+
+
 # --- the table
 
 DRIVE = "migrations_app.change_batch"
+PUT_TOGETHER = "migrations_app.add_batch"
 RELAY = "calendars.change_application"
 CHOOSE = "calendars.change_recordingchoice"
 ASKED = {"reason": "the client asked"}
@@ -264,6 +277,18 @@ ACTS = [
         data={"step": "preflight"},
         wrong=_closed,
         refusal="closed",
+    ),
+    Act(name="batch_check_again", build=make.make_batch, needs=DRIVE, data={}, wrong=_closed, refusal="closed"),
+    *(
+        Act(
+            name=f"batchdraft_{act}",
+            build=_draft,
+            needs=PUT_TOGETHER,
+            data={},
+            wrong=_made,
+            refusal="no draft any more",
+        )
+        for act in ("run_checks", "read_source", "make", "discard")
     ),
     Act(
         name="batch_cut_line",

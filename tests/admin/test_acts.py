@@ -79,7 +79,7 @@ def _logged_in(*permissions: str) -> Client:
 
 
 def _view(subject: Any) -> str:
-    return f"{subject._meta.app_label}.view_{subject._meta.model_name}"
+    return f"{subject._meta.app_label}.view_{subject._meta.concrete_model._meta.model_name}"
 
 
 def _method(act: Act) -> str:

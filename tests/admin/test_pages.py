@@ -7,7 +7,6 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -49,50 +48,6 @@ def test_every_page_says_the_domain_time_when_it_is_not_the_walls(chief: Client)
 def test_no_page_speaks_of_domain_time_when_it_is_the_walls(chief: Client) -> None:
     with clock.use(clock.WallClock()):
         assert "Domain time" not in text_of(chief, reverse("admin:index"))
-
-
-# --- making a batch
-
-
-def test_a_batch_is_made_by_the_form_and_does_nothing_yet(driver: Client) -> None:
-    source, target = (
-        make.make_workspace(region=make.make_region("us-west-2")),
-        make.make_workspace(region=make.make_region("eu-central-1")),
-    )
-    customer = make.make_customer()
-    make.make_customer()
-    url = reverse("admin:migrations_app_batch_add")
-    data = {"slug": "acme", "source": source.pk, "target": target.pk, "customers": [customer.pk]}
-    response = driver.post(url, data)
-    batch = Batch.objects.get()
-    assert response["Location"] == page_of(batch)
-    assert (batch.goal, batch.status, list(batch.customers.all())) == ("", BatchStatus.DRAFT, [customer])
-    assert batch.created_by == User.objects.get(username="driver")
-
-
-def test_a_refusal_stands_in_the_form(driver: Client) -> None:
-    workspace = make.make_workspace()
-    url = reverse("admin:migrations_app_batch_add")
-    page = driver.post(url, {"slug": "acme", "source": workspace.pk, "target": workspace.pk}).content.decode()
-    assert "Source and target are the same workspace" in page
-    assert not Batch.objects.exists()
-
-
-def test_two_presses_of_make_give_one_batch(driver: Client) -> None:
-    source, target = make.make_workspace(), make.make_workspace()
-    url = reverse("admin:migrations_app_batch_add")
-    data = {"slug": "acme", "source": source.pk, "target": target.pk}
-    driver.post(url, data)
-    assert "already a batch called acme" in driver.post(url, data).content.decode()
-    assert Batch.objects.count() == 1
-
-
-def test_making_a_batch_needs_the_permission(looker: Client) -> None:
-    source, target = make.make_workspace(), make.make_workspace()
-    url = reverse("admin:migrations_app_batch_add")
-    response = looker.post(url, {"slug": "acme", "source": source.pk, "target": target.pk})
-    assert response.status_code == 403
-    assert not Batch.objects.exists()
 
 
 # --- the batch page

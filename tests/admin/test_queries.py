@@ -76,6 +76,7 @@ LISTS = [
     "migrations_app_alert",
     "migrations_app_alertchannel",
     "migrations_app_batch",
+    "migrations_app_batchdraft",
     "migrations_app_finding",
     "migrations_app_item",
     "migrations_app_mailtemplate",

@@ -27,7 +27,8 @@ from calendars.models import (
     Verdict,
     Workspace,
 )
-from migrations_app import cuts
+from migrations_app import cuts, drafts, selection
+from migrations_app.calendar_file import open_file
 from migrations_app.itineraries import FORWARD, Step
 from migrations_app.models import (
     Alert,
@@ -85,7 +86,9 @@ def make_rows(staff: str, password: str) -> None:
     _fill(batch, customer)
     make.make_batch("stopped", actor=chief, goal=Step.EXPORT, step=Step.EXPORT, status=BatchStatus.STOPPED)
     make.make_batch("closed", goal=Step.CLEAN_UP, step=Step.CLEAN_UP, status=BatchStatus.CLOSED, closed_at=clock.now())
-    make.make_batch("draft")
+    make.make_batch("not-begun")
+    draft = drafts.begin(slug="draft", source=source, target=target, actor=chief)
+    selection.choose_by_file(draft, open_file(b"nobody@acme.example\nwhat is this"), name="people.csv")
     for state in ("success", "failure"):
         Task.objects.create(
             id=f"{state:0>32}",

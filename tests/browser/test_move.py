@@ -69,17 +69,22 @@ def test_a_batch_is_made_and_clicked_through_to_its_end(chromium: Browser, stage
 
 
 def make_batch(page: Page) -> None:
-    """Fill in the form, first wrong, then right."""
+    """Go through the guided form, first wrong, then right."""
     page.get_by_role("link", name="Batches").first.click()
     page.get_by_role("link", name="Add batch").first.click()
     page.get_by_label("Name").fill(BATCH)
     page.get_by_label("Source").select_option(label="us (us-west-2)")
     page.get_by_label("Target").select_option(label="us (us-west-2)")
-    page.get_by_role("button", name="Make the batch").click()
+    page.get_by_role("button", name="Save and go on").click()
     said(page, "[role=alert]", "Source and target are the same workspace")
     page.get_by_label("Target").select_option(label="eu (eu-central-1)")
+    page.get_by_role("button", name="Save and go on").click()
+    said(page, "body", f"The draft {BATCH} is saved.")
+    for _ in ("calendars", "cut line"):
+        page.get_by_role("button", name="Save and go on").click()
+    page.get_by_role("link", name="Go on to the summary").click()
     page.get_by_role("button", name="Make the batch").click()
-    said(page, "body", f"The batch {BATCH} is there and does nothing yet.")
+    said(page, "body", f"The batch {BATCH} is made and does nothing yet.")
 
 
 def shorten_waits(page: Page) -> None:

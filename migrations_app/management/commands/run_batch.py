@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 from django.utils.dateparse import parse_datetime
 
 from calendars.management.terminal import actor, plain
 from calendars.models import Customer, Workspace
-from migrations_app import control, report, report_signing, watch
+from migrations_app import control, drafts, report, report_signing, selection, watch
+from migrations_app.calendar_file import CalendarFile, Unreadable, open_file
 from migrations_app.itineraries import FORWARD, Step, position
 from migrations_app.management.display import display_for
-from migrations_app.models import Batch
+from migrations_app.models import Batch, Selection
 from migrations_app.watch import Code
 from recallops.workers import workers_alive
 
@@ -50,6 +51,12 @@ CUSTOMERS_LATER = (
     "There is no customer “{slug}” yet. Customers become known when the calendars are read: run with --until preflight "
     "for the whole workspace first, or make the customer in the admin."
 )
+ONE_WAY = "Choose the calendars in one way: --customer, --calendars-file or --canary-percent."
+BAD_PERCENT = "--canary-percent takes a whole number from 1 to 99."
+NO_FILE = "The file {path} cannot be read: {why}."
+LEFT_OUT = "Line {line} is left out: {text}. {why}"
+MORE_LEFT_OUT = "More lines are left out; the batch's page in the admin has them all."
+MOST_LINES = 20
 NO_STEP = "There is no step “{step}”. The steps are: {steps}."
 BAD_TIME = "“{text}” is no time with a zone. Write for example 2026-11-24T06:00:00+00:00."
 BAD_REPORT = "The report cannot be written to {path}: the folder does not exist."
@@ -91,6 +98,12 @@ class Command(BaseCommand):
             "--customer", action="append", default=[], metavar="SLUG", help="only this one's calendars; may be repeated"
         )
         parser.add_argument(
+            "--calendars-file", type=Path, metavar="FILE", help="only the calendars of a CSV file, one a line"
+        )
+        parser.add_argument(
+            "--canary-percent", type=int, metavar="N", help="only so many per cent of the calendars of each platform"
+        )
+        parser.add_argument(
             "--until", metavar="STEP", default="clean-up", help=f"furthest step: {_steps()}; default: all"
         )
         parser.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON at the end")
@@ -108,10 +121,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         goal = _step(options["until"])
+        file = _file(options)
         if options["report"] and not options["report"].absolute().parent.is_dir():
             raise CommandError(BAD_REPORT.format(path=options["report"]))
         try:
-            batch = self._batch(goal, options)
+            batch = self._batch(goal, options, file)
             if options["pause"]:
                 if not batch.handover.paused:
                     control.set_paused(batch, True, actor=actor())
@@ -139,22 +153,44 @@ class Command(BaseCommand):
 
     # -- what is asked for
 
-    def _batch(self, goal: Step, options: dict[str, Any]) -> Batch:
+    def _batch(self, goal: Step, options: dict[str, Any], file: CalendarFile | None) -> Batch:
         """Find the batch that is meant, or make it; nothing is made before the delete is confirmed."""
         source, target = _workspace(options["source"]), _workspace(options["target"])
         customers = [_customer(slug) for slug in sorted(set(options["customer"]))]
-        found = _existing(source, target, customers, options["name"])
-        name = found.slug if found else options["name"] or _free_name(source, target)
+        found = _existing(source, target, customers, options)
+        name = found.slug if found else options["name"] or drafts.free_name(source, target)
         if options["pause"] or options["go_back"]:
             if found is None:
                 raise CommandError(NO_BATCH.format(source=source, target=target))
         else:
             _confirmed(found, goal, name=name, source=source, typed=options["confirm_delete"])
-        batch = found or control.create_batch(
-            slug=name, source=source, target=target, customers=customers, actor=actor()
-        )
+        if found is not None:
+            batch = found
+        elif file is not None or options["canary_percent"]:
+            batch = self._of_some(name, source, target, file, options)
+        else:
+            batch = control.create_batch(slug=name, source=source, target=target, customers=customers, actor=actor())
         said = GOES_ON if found else MADE
         self.stdout.write(said.format(name=batch.slug, source=source, target=target))
+        return batch
+
+    def _of_some(
+        self, name: str, source: Workspace, target: Workspace, file: CalendarFile | None, options: dict[str, Any]
+    ) -> Batch:
+        """Make a batch for some calendars, and say which lines of a file were left out."""
+        with transaction.atomic():
+            batch = drafts.begin(slug=name, source=source, target=target, actor=actor())
+            if file is not None:
+                selection.choose_by_file(batch, file, name=options["calendars_file"].name)
+            else:
+                selection.choose_share(batch, options["canary_percent"])
+            drafts.note_selection(batch, actor=actor())
+            drafts.make(batch, actor=actor())
+        left_out = list(selection.left_out(batch)[: MOST_LINES + 1])
+        for row in left_out[:MOST_LINES]:
+            self.stderr.write(plain(LEFT_OUT.format(line=row.line, text=row.text, why=selection.why(row, source))))
+        if len(left_out) > MOST_LINES:
+            self.stderr.write(MORE_LEFT_OUT)
         return batch
 
     def _press(self, batch: Batch, goal: Step, options: dict[str, Any]) -> None:
@@ -250,17 +286,27 @@ def _customer(slug: str) -> Customer:
     return found
 
 
-def _free_name(source: Workspace, target: Workspace) -> str:
-    name = f"{source.slug}-to-{target.slug}"[:44]
-    taken = set(Batch.objects.filter(slug__startswith=name).values_list("slug", flat=True))
-    names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
-    return next(one for one in names if one not in taken)
+def _file(options: dict[str, Any]) -> CalendarFile | None:
+    """Open the file of calendars, if one is named."""
+    path, percent = options["calendars_file"], options["canary_percent"]
+    if sum(bool(one) for one in (path, percent is not None, options["customer"])) > 1:
+        raise CommandError(ONE_WAY)
+    if percent is not None and not 1 <= percent <= 99:
+        raise CommandError(BAD_PERCENT)
+    if path is None:
+        return None
+    try:
+        return open_file(path.read_bytes())
+    except OSError as error:
+        raise CommandError(NO_FILE.format(path=path, why=error.strerror)) from error
+    except Unreadable as problem:
+        raise CommandError(str(problem)) from problem
 
 
-def _existing(source: Workspace, target: Workspace, customers: list[Customer], name: str) -> Batch | None:
-    """Find the batch that is meant: by its name, else the open one between these workspaces for these customers."""
-    slugs = sorted(customer.slug for customer in customers)
-    rows = Batch.objects.select_related("source", "target", "handover")
+def _existing(source: Workspace, target: Workspace, customers: list[Customer], options: dict[str, Any]) -> Batch | None:
+    """Find the batch that is meant: by its name, else the open one between these workspaces for the same calendars."""
+    slugs, name = sorted(customer.slug for customer in customers), options["name"]
+    rows = Batch.objects.filter(draft=False).select_related("source", "target", "handover")
     if name:
         found = rows.filter(slug=name).first()
         if found is None:
@@ -272,6 +318,12 @@ def _existing(source: Workspace, target: Workspace, customers: list[Customer], n
             raise CommandError(OTHER_CUSTOMERS.format(name=name, customers=", ".join(theirs) or "all"))
         return found
     open_ones = rows.filter(source=source, target=target, closed_at=None).order_by("pk")
+    if path := options["calendars_file"]:
+        open_ones = open_ones.filter(selection=Selection.FILE, file_name=path.name)
+    elif options["canary_percent"]:
+        open_ones = open_ones.filter(selection=Selection.SHARE, share_percent=options["canary_percent"])
+    else:
+        open_ones = open_ones.filter(selection__in=[Selection.ALL, Selection.CUSTOMERS])
     fitting = [one for one in open_ones if sorted(one.customers.values_list("slug", flat=True)) == slugs]
     if len(fitting) > 1:
         raise CommandError(SEVERAL.format(names=", ".join(one.slug for one in fitting)))
