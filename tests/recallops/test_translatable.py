@@ -23,6 +23,7 @@ MODULES = sorted(
 )
 
 WORD = re.compile(r"[^\W\d_]{2,}")
+SQL = re.compile(r"\s*(?:SELECT|WITH|INSERT|UPDATE|DELETE)\b")
 FILE = re.compile(r"\b[\w-]+\.(?:csv|json|py)\b")
 READ_OUT = {"alt", "aria-label", "aria-description", "placeholder", "title"}
 MARKED = re.compile(
@@ -96,7 +97,7 @@ def unmarked(tree: ast.Module) -> Iterator[ast.Constant]:
 
 def _texts(node: ast.expr, *, sentences: bool = False) -> Iterator[ast.Constant]:
     """Yield texts in words: of a list or the values of a dictionary, too; of a constant only what has several words."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and not SQL.match(node.value):
         several = re.search(r"[^\W\d_] +\S", node.value)
         if _words(node.value) and (several or not sentences):
             yield node
