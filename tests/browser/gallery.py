@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
 from django.urls import reverse
@@ -187,6 +188,8 @@ def _pages(batch: Batch, items: list[Item], source: Workspace) -> dict[str, str]
     of_batch = f"?batch__id__exact={batch.pk}"
     return {
         "dashboard": reverse("admin:index"),
+        "search": f"{reverse('search')}?{urlencode({'q': items[14].title})}",
+        "help": reverse("help"),
         "batches": reverse("admin:migrations_app_batch_changelist"),
         "batch": reverse("admin:migrations_app_batch_change", args=[batch.pk]),
         "new-batch": reverse("admin:migrations_app_batch_add"),

@@ -276,5 +276,9 @@ def pages(staff: str) -> list[tuple[str, str]]:
     found.append(("preview", reverse("admin:migrations_app_mailtemplate_preview", args=[template.pk])))
     upcoming = reverse("admin:calendars_assignment_upcoming")
     found += [(f"the coming {hours} hours", f"{upcoming}?hours={hours}") for hours in (6, 72)]
+    found += [("help", reverse("help")), ("search", reverse("search"))]
+    found += [
+        (f"search for {text}", f"{reverse('search')}?q={text}") for text in ("bot-", "a", "https://meet.example/room")
+    ]
     found.append(("nothing there", reverse("admin:migrations_app_batch_changelist") + "?q=nobody"))
     return [(name[:80], url) for name, url in found]
