@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 LEAST = 3  # characters of anything
 LEAST_OF_ID = 4
 LONGEST = 2000
+MOST_IDS = 3  # in one address
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _ID = re.compile(r"[A-Za-z0-9_.:=+-]{4,255}")
@@ -76,7 +77,7 @@ def _link(text: str, provider_hosts: Collection[str]) -> Asked:
 def _named_in(parts: SplitResult) -> tuple[str, ...]:
     """Return the ids in an address of a provider: all that look like one, else the last part with a digit."""
     if found := _UUID.findall(f"{parts.path}?{parts.query}"):
-        return tuple(dict.fromkeys(one.lower() for one in found))
+        return tuple(dict.fromkeys(one.lower() for one in found))[:MOST_IDS]
     last = next((one for one in reversed(parts.path.split("/")) if any(char.isdigit() for char in one)), "")
     return _ids(last)
 
