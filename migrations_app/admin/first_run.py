@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from calendars.models import ApiKey, WebhookEndpoint, WebhookSecret, Workspace
 from migrations_app.models import Batch
 from recallops.models import WorkerHeartbeat
+from staff.models import Authenticator
 
 SIDES = 2
 
@@ -37,6 +38,7 @@ class Step:
     needed: int = SIDES
     vendor: str = ""  # the page of the vendor's dashboard on which a part of it is done
     lists: bool = False  # the link goes to the list, not to the form for a new one
+    page: str = ""  # where it is done, when that is no list
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,13 @@ class Line:
     label: Any
 
 
+FACTOR = Step(
+    "factor",
+    _("Set up your second factor"),
+    _("An app on your phone shows a code for each log-in. Keep the recovery codes on paper."),
+    needed=1,
+    page="staff:factor",
+)
 STEPS = (
     Step(
         "workspaces",
@@ -108,11 +117,17 @@ STEPS = (
 )
 
 
+def steps() -> tuple[Step, ...]:
+    """Return what has to be done here; a second factor only where staff are asked for one."""
+    return (FACTOR, *STEPS) if settings.STAFF_SECOND_FACTOR else STEPS
+
+
 def rows(request: HttpRequest) -> dict[str, QuerySet[Any]]:
     """Return what is counted for the steps, by name; nothing for those who may not see workspaces."""
     if not _may_look(request):
         return {}
     return {
+        "first factor": Authenticator.objects.filter(user=request.user.pk),
         "first workspaces": Workspace.objects.all(),
         "first keys": Workspace.objects.filter(api_keys__enabled=True).distinct(),
         "first tested": Workspace.objects.filter(api_keys__enabled=True, api_keys__test_passed=True).distinct(),
@@ -128,7 +143,7 @@ def rows(request: HttpRequest) -> dict[str, QuerySet[Any]]:
 
 def lines(request: HttpRequest, counts: Mapping[str, int]) -> list[Line]:
     """Return the steps as somebody sees them, from what was counted."""
-    return [_line(request, step, counts.get(f"first {step.code}", 0)) for step in STEPS] if _may_look(request) else []
+    return [_line(request, step, counts.get(f"first {step.code}", 0)) for step in steps()] if _may_look(request) else []
 
 
 def unfinished(request: HttpRequest, counts: Mapping[str, int]) -> list[Line]:
@@ -139,7 +154,9 @@ def unfinished(request: HttpRequest, counts: Mapping[str, int]) -> list[Line]:
 
 def _line(request: HttpRequest, step: Step, count: int) -> Line:
     url, label = "", ""
-    if step.model is not None:
+    if step.page:
+        url, label = reverse(step.page), _("Look")
+    elif step.model is not None:
         kind = f"admin:{step.model._meta.app_label}_{step.model._meta.model_name}"
         options = admin.site.get_model_admin(step.model)
         if not step.lists and options.has_add_permission(request):

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from calendars.models import ApiKey, Region, WebhookEndpoint
 from calendars.providers.dashboards import vendor_pages
+from migrations_app.admin import first_run
 from migrations_app.admin.first_run import STEPS
 from migrations_app.admin.texts import ROLES as EXPLAINED
 from migrations_app.roles import ROLES
 from recallops import clock
+from recallops.admin_counts import bounded_counts
 from recallops.models import WorkerHeartbeat
+from staff.models import Authenticator
 from tests.admin import builders as make
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +79,24 @@ def test_each_step_is_ticked_by_the_rows_and_the_list_goes_when_all_are(chief: C
     make.make_batch(source=source, target=target)
     assert ticks(chief) == {}, "it is gone from the first page"
     assert set(ticks(chief, "/admin/help/").values()) == {"done"}, "and stays on the help page"
+
+
+def test_a_second_factor_is_on_the_list_only_where_staff_are_asked_for_one(settings: Any) -> None:
+    settings.STAFF_SECOND_FACTOR = True
+    assert [step.code for step in first_run.steps()] == ["factor", *CODES]
+    settings.STAFF_SECOND_FACTOR = False
+    assert [step.code for step in first_run.steps()] == CODES
+
+
+def test_ones_own_second_factor_ticks_it(settings: Any, rf: RequestFactory) -> None:
+    settings.STAFF_SECOND_FACTOR = True
+    request = rf.get("/admin/")
+    request.user = make.make_staff("chief", superuser=True)
+    for user in (make.make_staff("other"), request.user):
+        assert not first_run.lines(request, bounded_counts(first_run.rows(request)))[0].done
+        Authenticator.objects.create(user=user, name="app", secret="JBSWY3DPEHPK3PXP")
+    line = first_run.lines(request, bounded_counts(first_run.rows(request)))[0]
+    assert (line.step.code, line.done, line.url) == ("factor", True, "/admin/second-factor/")
 
 
 def test_what_is_switched_off_ticks_nothing(chief: Client) -> None:
