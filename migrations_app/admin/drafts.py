@@ -55,6 +55,12 @@ LEFT_OUT = [
 class DraftAdmin(HistoryAdmin):
     """Drafts of batches."""
 
+    empty_help = (
+        _("A batch that somebody began to put together is kept here until it is made or thrown away."),
+        "admin:migrations_app_batch_add",
+        _("Make a batch"),
+    )
+
     list_display = ["slug", "source", "target", "how", "created_by", moment("changed_at", _("last saved"))]
     list_select_related = ["source", "target", "created_by", "follows"]
     search_fields = ["slug__startswith"]

@@ -52,6 +52,8 @@ def _sound(text: str, *, subject: bool = False) -> str:
 class MailTemplateAdmin(AuditedAdmin):
     """What customers are told at each milestone."""
 
+    empty_help = (_("The texts come with the installation: run “manage.py migrate”."), "", "")
+
     form = MailTemplateForm
     list_display = ["milestone", "subject"]
     list_display_links = ["milestone", "subject"]
