@@ -31,7 +31,7 @@ from migrations_app.control import Refused
 from migrations_app.models import Batch, BatchDraft, SearchBy, Selection
 from recallops import clock
 from recallops.admin_base import STALE, HistoryAdmin, post_action
-from recallops.admin_display import list_url, moment
+from recallops.admin_display import change_url, list_url, moment
 from recallops.exporting import Column, csv_response, file_name
 
 NEEDS = _("Making a batch needs the permission to add batches.")
@@ -120,7 +120,10 @@ class DraftAdmin(HistoryAdmin):
         is_draft = Batch.objects.filter(pk=obj.pk).values_list("draft", flat=True).first()
         if is_draft is None:
             return list_url(BatchDraft)
-        return super().way_back(request, obj) if is_draft else _batch_url(obj)
+        if not is_draft:
+            return _batch_url(obj)
+        back = super().way_back(request, obj)
+        return draft_pages.page_url("summary", obj) if back == change_url(obj) else back
 
     # --- source and target
 
