@@ -76,9 +76,8 @@ def test_a_batch_is_made_by_going_from_page_to_page(driver: Client, pair: tuple[
     assert (draft.slug, draft.draft, draft.goal) == ("us-to-eu", True, "")
     assert draft.created_by is not None
     assert response["Location"] == url("calendars", draft)
-    response = driver.post(
-        url("calendars", draft), {"selection": "search", "search_by": "begins", "search_text": "ada"}
-    )
+    search = {"selection": "search", "search_by": "begins", "search_text": "ada"}
+    response = save(driver, "calendars", draft, search)
     assert response["Location"] == url("cut_line", draft)
     response = save(driver, "cut_line", draft, {"line": "own", "at": "2026-11-24 06:00"})
     assert response["Location"] == url("checks", draft)
