@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Min
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
+from django.db.models.functions import JSONObject
 from django.utils.translation import gettext_lazy as _
 
 from migrations_app.itineraries import Step, allows
@@ -75,18 +77,33 @@ def looked_at(batch: Batch, *names: Check) -> None:
     )
 
 
+def column() -> ArraySubquery:
+    """Return the ages as a column of a batch, `checks_json`, for pages whose queries are counted."""
+    theirs = PreflightCheck.objects.filter(batch=OuterRef("pk")).order_by("pk")
+    return ArraySubquery(theirs.values(one=JSONObject(name="name", looked_at="looked_at")))
+
+
+def _ages(batch: Batch) -> dict[str, datetime]:
+    """Return when each part was last looked at."""
+    known = getattr(batch, "checks_json", None)
+    if known is not None:
+        return {one["name"]: datetime.fromisoformat(one["looked_at"]) for one in known}
+    return dict(PreflightCheck.objects.filter(batch=batch.pk).values_list("name", "looked_at"))
+
+
 def parts(batch: Batch) -> list[Part]:
-    """Return the parts of preflight with what each found; two queries."""
-    ages = dict(PreflightCheck.objects.filter(batch=batch.pk).values_list("name", "looked_at"))
-    oldest = clock.now() - counts_for()
+    """Return the parts of preflight with their ages."""
+    ages, oldest = _ages(batch), clock.now() - counts_for()
+    return [Part(check, age := ages.get(check), stale=age is not None and age < oldest) for check in Check]
+
+
+def parts_with_findings(batch: Batch) -> list[Part]:
+    """Return the parts of preflight with what each found."""
     found = defaultdict(list)
     rows = Finding.objects.filter(batch=batch.pk, code__in=CHECK_OF, gone_at=None).order_by("pk")[:MOST_FINDINGS]
     for finding in rows:
         found[CHECK_OF[finding.code]].append(finding)
-    return [
-        Part(check, age := ages.get(check), stale=age is not None and age < oldest, findings=found[check])
-        for check in Check
-    ]
+    return [replace(part, findings=found[part.check]) for part in parts(batch)]
 
 
 def stale(batch: Batch) -> str:
@@ -96,7 +113,7 @@ def stale(batch: Batch) -> str:
     """
     if batch.step == Step.PREFLIGHT or batch.goes_back or allows(batch.goal, Step.RECREATE):
         return ""
-    oldest = PreflightCheck.objects.filter(batch=batch.pk).aggregate(at=Min("looked_at"))["at"] or batch.started_at
+    oldest = min(_ages(batch).values(), default=batch.started_at)
     if oldest is None or clock.now() - oldest <= counts_for():
         return ""
     hours = (clock.now() - oldest) // timedelta(hours=1)

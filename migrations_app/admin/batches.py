@@ -155,7 +155,7 @@ class BatchAdmin(HistoryAdmin):
             "numbers_form": NumbersForm(
                 initial={"soak": batch.soak, "canary_wait": batch.canary_wait, "drivers": batch.drivers}
             ),
-            "preflight": draft_pages.preflight(batch),
+            "preflight": draft_pages.ages(batch),
             "may_follow": batch.selection in Selection.listed() and self.has_add_permission(request),
             "chosen_how": draft_pages.chosen_how(batch),
             "proposals": propose(batch) if "propose" in request.GET and not batch.handover.external else None,

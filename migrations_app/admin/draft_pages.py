@@ -163,18 +163,26 @@ def external(draft: Batch) -> bool:
 
 def preflight(batch: Batch) -> dict[str, Any]:
     """Return the checks by parts, whether they are on their way, and what they wait for."""
-    parts = checks.parts(batch)
-    ages = [part.looked_at for part in parts if part.looked_at is not None]
+    parts = checks.parts_with_findings(batch)
     open_ones = [one for part in parts for one in part.findings if one.waived_at is None]
     return {
-        "parts": parts,
-        "looked": bool(ages),
-        "stale": any(part.stale for part in parts) or (bool(ages) and len(ages) < len(Check)),
-        "counts_for": checks.counts_for() // timedelta(hours=1),
+        **ages(batch, parts),
         "blocking": sum(one.severity == "blocking" for one in open_ones),
         "warnings": sum(one.severity == "warning" for one in open_ones),
-        "again": drafts.why_no_check(batch),
         "reading": is_reading(batch),
+    }
+
+
+def ages(batch: Batch, parts: list[checks.Part] | None = None) -> dict[str, Any]:
+    """Return how old the checks are, and why they cannot be run again, if they cannot."""
+    parts = checks.parts(batch) if parts is None else parts
+    looked = [part for part in parts if part.looked_at is not None]
+    return {
+        "parts": parts,
+        "looked": bool(looked),
+        "stale": any(part.stale for part in parts) or 0 < len(looked) < len(Check),
+        "counts_for": checks.counts_for() // timedelta(hours=1),
+        "again": drafts.why_no_check(batch),
         "now": clock.now(),
     }
 

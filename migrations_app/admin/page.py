@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from calendars.admin.ledger import VERDICT_COLOURS
 from calendars.models import Assignment, AuditEntry, Customer, Verdict
-from migrations_app import control, undo
+from migrations_app import checks, control, undo
 from migrations_app.admin import group_summary
 from migrations_app.admin.items import STATUS_COLOURS, items_url
 from migrations_app.coverage import assignments_of
@@ -127,6 +127,7 @@ def fetch(pk: int) -> Batch | None:
         .annotate(
             customer_names=ArraySubquery(names[: MOST_NAMES + 1]),
             readings_json=ArraySubquery(readings),
+            checks_json=checks.column(),
             **group_summary.columns(),
         )
         .first()

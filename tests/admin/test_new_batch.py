@@ -468,3 +468,11 @@ def test_the_pages_take_the_same_few_queries_for_many_calendars_as_for_few(
     for address, queries in few.items():
         assert len(many[address]) == len(queries), "\n".join([address, *queries, "became", *many[address]])
         assert len(queries) <= 12, "\n".join([address, *(one[:300] for one in queries)])
+
+
+def test_the_page_of_a_batch_shows_its_checks_within_its_few_queries(driver: Client, get: Get) -> None:
+    batch = make.make_batch(goal=Step.EXPORT, step=Step.RECREATE, reached=Step.EXPORT, status=BatchStatus.WAITING)
+    checks.looked_at(batch, *Check)
+    response, queries = get(driver, reverse("admin:migrations_app_batch_change", args=[batch.pk]))
+    assert "Webhooks and scheduling" in response.content.decode()
+    assert len(queries) <= 12, "\n".join(one[:200] for one in queries)

@@ -30,7 +30,7 @@ def refusal(move: Move, step: Step) -> str:
 def test_each_part_says_when_it_was_looked_at_also_where_nothing_was_found() -> None:
     move = exported()
     assert set(PreflightCheck.objects.values_list("name", flat=True)) == set(Check.values)
-    parts = {part.check: part for part in checks.parts(move.batch)}
+    parts = {part.check: part for part in checks.parts_with_findings(move.batch)}
     assert parts[Check.KEYS].findings == []
     assert [one.code for one in parts[Check.TARGET].findings] == ["target"]
     assert not any(part.stale for part in parts.values())
