@@ -323,27 +323,27 @@ class DraftAdmin(HistoryAdmin):
 
     # --- acts
 
-    @post_action(label="run the checks", permission="make")
+    @post_action(label=_("run the checks"), permission="make")
     def run_checks(self, request: HttpRequest, obj: Batch) -> str:
         """Run preflight, for the first time or again."""
         _still(obj)
         drafts.check(obj, actor=request.user)
         return str(CHECKING)
 
-    @post_action(label="read the source", permission="make")
+    @post_action(label=_("read the source"), permission="make")
     def read_source(self, request: HttpRequest, obj: Batch) -> str:
         """Read the source's calendars and coming meetings, then run the checks."""
         _still(obj)
         drafts.check(obj, actor=request.user, read_ahead=True)
         return str(READING)
 
-    @post_action(label="make the batch", permission="make")
+    @post_action(label=_("make the batch"), permission="make")
     def make(self, request: HttpRequest, obj: Batch) -> str:
         """Make the batch of its draft."""
         drafts.make(obj, actor=request.user)
         return str(MADE).format(name=obj)
 
-    @post_action(label="throw the draft away", permission="make")
+    @post_action(label=_("throw the draft away"), permission="make")
     def discard(self, request: HttpRequest, obj: Batch) -> str:
         """Throw the draft away."""
         drafts.discard(obj, actor=request.user)

@@ -20,7 +20,7 @@ from recallops.admin_export import ExportAdmin
 from recallops.exporting import Column
 
 SEVERITY_COLOURS = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.BLOCKING: "danger"}
-WAIVED = "Waived, with your reason on record."
+WAIVED = _("Waived, with your reason on record.")
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -58,13 +58,13 @@ class FindingAdmin(ExportAdmin, HistoryAdmin):
     )
 
     list_display = [
-        coloured(SEVERITY_COLOURS, "severity", "severity"),
+        coloured(SEVERITY_COLOURS, "severity", _("severity")),
         "sentence",
         "remedy",
         "batch",
         "step",
         "state",
-        moment("found_at", "found"),
+        moment("found_at", _("found")),
     ]
     list_display_links = ["sentence"]
     list_filter = ["severity", StateFilter, BatchIsFilter, "step", ("batch", FewRelated)]
@@ -124,30 +124,30 @@ class FindingAdmin(ExportAdmin, HistoryAdmin):
         context["may_waive"] = self.has_waive_permission(request, kwargs.get("obj"))
         return super().render_change_form(request, context, *args, **kwargs)
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, obj: Finding) -> str:
         """Whether it still counts."""
         if obj.gone_at:
             return "gone"
         return "waived" if obj.waived_at else "open"
 
-    @admin.display(description="batch")
+    @admin.display(description=_("batch"))
     def batch_link(self, obj: Finding) -> str | SafeString:
         """Its batch."""
         return to(obj.batch)
 
-    @admin.display(description="item")
+    @admin.display(description=_("item"))
     def item_link(self, obj: Finding) -> str | SafeString:
         """Its item."""
         return to(obj.item)
 
-    @admin.display(description="meeting")
+    @admin.display(description=_("meeting"))
     def assignment_link(self, obj: Finding) -> str | SafeString:
         """Its meeting."""
         return to(obj.assignment)
 
-    @post_action(label="waive", permission="waive")
+    @post_action(label=_("waive"), permission="waive")
     def waive(self, request: HttpRequest, obj: Finding) -> str:
         """Accept it, with a reason."""
         control.waive(obj, actor=request.user, reason=request.POST.get("reason", ""))
-        return WAIVED
+        return str(WAIVED)

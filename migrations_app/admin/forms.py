@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.validators import MinValueValidator
+from django.utils.translation import gettext_lazy as _
 
 from migrations_app.itineraries import Step
 from recallops.admin_widgets import TextInput
@@ -34,8 +35,14 @@ class CutLineForm(forms.Form):
 class NumbersForm(forms.Form):
     """Waits and width of a batch."""
 
-    soak = forms.DurationField(widget=TextInput, help_text="From a calendar's last flip to its delete.")
-    canary_wait = forms.DurationField(widget=TextInput, help_text="From the canary's delete to the look that decides.")
+    soak = forms.DurationField(widget=TextInput, help_text=_("From a calendar's last flip to its delete."))
+    canary_wait = forms.DurationField(
+        widget=TextInput, help_text=_("From the canary's delete to the look that decides.")
+    )
     drivers = forms.IntegerField(
-        min_value=1, max_value=32, widget=TextInput, validators=[MinValueValidator(1)], help_text="Tasks side by side."
+        min_value=1,
+        max_value=32,
+        widget=TextInput,
+        validators=[MinValueValidator(1)],
+        help_text=_("Tasks side by side."),
     )

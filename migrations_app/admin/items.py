@@ -27,8 +27,8 @@ ERROR_COLOURS = {
     ErrorKind.OURS: "danger",
     ErrorKind.CUSTOMER: "warning",
 }
-RETRIED = "{count} item(s) will be tried again."
-NONE_FAILED = "None of the chosen items has failed or waits for a person, so nothing was changed."
+RETRIED = _("{count} item(s) will be tried again.")
+NONE_FAILED = _("None of the chosen items has failed or waits for a person, so nothing was changed.")
 
 
 @admin.register(Item)
@@ -49,10 +49,10 @@ class ItemAdmin(ExportAdmin, HistoryAdmin):
         "customer",
         "batch",
         "step",
-        coloured(STATUS_COLOURS, "status", "status"),
+        coloured(STATUS_COLOURS, "status", _("status")),
         "reason",
-        coloured(ERROR_COLOURS, "error_kind", "whose turn"),
-        moment("due_at", "looked at again"),
+        coloured(ERROR_COLOURS, "error_kind", _("whose turn")),
+        moment("due_at", _("looked at again")),
         "attempts",
     ]
     list_display_links = ["title_or_id"]
@@ -123,46 +123,46 @@ class ItemAdmin(ExportAdmin, HistoryAdmin):
         """Whoever may change batches may let their items be tried again."""
         return request.user.has_perm("migrations_app.change_batch")
 
-    @admin.display(description="what", ordering="title")
+    @admin.display(description=_("what"), ordering="title")
     def title_or_id(self, obj: Item) -> str:
         """Its title, else its id in the source."""
         return obj.title or obj.source_id
 
-    @admin.display(description="customer")
+    @admin.display(description=_("customer"))
     def customer(self, obj: Item) -> str:
         """Whom it belongs to."""
         return str(obj.connection.calendar.customer) if obj.connection else "–"
 
-    @admin.display(description="batch")
+    @admin.display(description=_("batch"))
     def batch_link(self, obj: Item) -> str | SafeString:
         """Its batch."""
         return to(obj.batch)
 
-    @admin.display(description="in the source")
+    @admin.display(description=_("in the source"))
     def source_connection(self, obj: Item) -> str | SafeString:
         """The connection that is moved."""
         return to(obj.connection, obj.connection.remote_id) if obj.connection else "–"
 
-    @admin.display(description="in the target")
+    @admin.display(description=_("in the target"))
     def in_target(self, obj: Item) -> str | SafeString:
         """The connection that it became."""
         return to(obj.target_connection, obj.target_connection.remote_id) if obj.target_connection else "not yet"
 
-    @admin.display(description="share group")
+    @admin.display(description=_("share group"))
     def group_link(self, obj: Item) -> str | SafeString:
         """The calendars that it goes over with, where the company's application schedules."""
         return to(obj.group)
 
-    @admin.display(description="findings")
+    @admin.display(description=_("findings"))
     @computed_once
     def findings_table(self, obj: Item) -> SafeString:
         """What checks found about it."""
         return table(
-            ["severity", "finding", "what to do"],
+            [_("severity"), _("finding"), _("what to do")],
             [[to(one, one.get_severity_display()), one.sentence, one.remedy] for one in obj.findings.all()[:50]],
         )
 
-    @admin.action(description="Retry failed", permissions=["retry"])
+    @admin.action(description=_("Retry failed"), permissions=["retry"])
     def retry_failed(self, request: HttpRequest, queryset: Any) -> None:
         """Let the chosen failed items be tried again; one call for each batch."""
         chosen: dict[Any, list[int]] = {}
