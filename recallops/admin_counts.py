@@ -22,7 +22,9 @@ class AtLeast(int):
 def bounded_counts(rows: Mapping[str, QuerySet[Any]], *, most: int = MOST) -> dict[str, int]:
     """Count the rows of each queryset up to `most`, all in one statement. What is more is said as "at least"."""
     counts = dict.fromkeys(rows, 0)
-    parts, values, asked = [], [], []
+    parts: list[str] = []
+    values: list[Any] = []
+    asked: list[str] = []
     for name, queryset in rows.items():
         try:
             sql, parameters = queryset.order_by().values("pk")[: most + 1].query.sql_with_params()

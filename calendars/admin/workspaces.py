@@ -172,7 +172,7 @@ class WorkspaceAdmin(AuditedAdmin):
     @computed_once
     def in_the_dashboard(self, obj: Workspace) -> str | SafeString:
         """Where a person does there what has no API."""
-        return vendor_links(obj.region) if obj.pk else _("Save the workspace first.")
+        return vendor_links(obj.region) if obj.pk else str(_("Save the workspace first."))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Give a new workspace its budgets; recompute the distance of calls after a limit or the reserve changed."""

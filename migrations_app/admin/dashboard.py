@@ -349,7 +349,7 @@ def _webhooks(numbers: _Numbers, now: datetime) -> dict[str, Any]:
 def _budgets() -> list[Budgets]:
     """What was used of each workspace's limits in this hour, the busiest workspace first."""
     rows: dict[Workspace, list[Spent]] = defaultdict(list)
-    used = RateBudget.objects.annotate(now=MachineNow()).select_related("workspace__region")
+    used: Any = RateBudget.objects.annotate(now=MachineNow()).select_related("workspace__region")
     for row in used.filter(hour_start__gt=0).order_by("workspace", "endpoint"):
         hour = limits.hour(row, now=row.now)
         if hour.used or hour.refused:

@@ -153,7 +153,8 @@ def unfinished(request: HttpRequest, counts: Mapping[str, int]) -> list[Line]:
 
 
 def _line(request: HttpRequest, step: Step, count: int) -> Line:
-    url, label = "", ""
+    url = ""
+    label: Any = ""
     if step.page:
         url, label = reverse(step.page), _("Look")
     elif step.model is not None:

@@ -118,13 +118,14 @@ def _branches(kind: Kind, ids: Sequence[str], workspaces: Collection[int]) -> It
 
 
 def _columns(kind: Kind, rows: QuerySet[Any]) -> QuerySet[Any]:
-    return rows.annotate(
+    shown: QuerySet[Any] = rows.annotate(
         of_kind=Value(kind.model._meta.model_name, output_field=_TEXT),
         shown=F(kind.columns[0]),
         place=F(kind.workspace),
         state_text=kind.state,
         note_text=kind.note,
-    ).values_list("of_kind", "pk", "shown", "place", "state_text", "note_text")[: MOST + 1]
+    ).values_list("of_kind", "pk", "shown", "place", "state_text", "note_text")
+    return shown[: MOST + 1]
 
 
 def _hit(kind: Kind, pk: int, shown: str, workspace: Workspace | None, state: str, note: str) -> Hit:
