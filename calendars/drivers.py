@@ -19,6 +19,7 @@ from django_q.tasks import async_task
 
 from calendars.leases import Lease, MachineNow, free, give_back, renew, take
 from calendars.models import Driver
+from calendars.providers import recording
 
 logger = logging.getLogger("recallops.drivers")
 
@@ -84,6 +85,7 @@ def drive(
         if pool is None:
             executor.submit(connections.close_all).result()
             executor.shutdown()
+        recording.write()
         give_back(Driver, held, lease)
         if linger():
             Driver.objects.filter(pk__in=held).update(rung_at=MachineNow())

@@ -295,8 +295,10 @@ def retry_failed(batch: Batch, *, actor: Any, items: Iterable[int] | None = None
     Returns how many. Raises Refused.
     """
     chosen = Q(status__in=[ItemStatus.FAILED, ItemStatus.USER])
+    named: dict[str, Any] = {}
     if items is not None:
-        chosen &= Q(pk__in=list(items))
+        named = {"items": sorted(items)}
+        chosen &= Q(pk__in=named["items"])
     with transaction.atomic():
         # clean up holds this row, too, while it lets go: they are tried again before that, or not at all
         mine = Batch.objects.filter(pk=batch.pk)
@@ -317,7 +319,7 @@ def retry_failed(batch: Batch, *, actor: Any, items: Iterable[int] | None = None
             again = {"started_at": None} if row.step == Step.PREFLIGHT else {}
             mine.update(status=BatchStatus.RUNNING, due_at=None, attempts=0, **again)
         if count:
-            AuditEntry.objects.record(actor=actor, action="batch.retry_failed", subject=batch, count=count)
+            AuditEntry.objects.record(actor=actor, action="batch.retry_failed", subject=batch, count=count, **named)
         transaction.on_commit(tasks.ring)
     return count
 

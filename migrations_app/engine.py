@@ -23,7 +23,7 @@ from calendars.providers import errors
 from migrations_app import outcomes
 from migrations_app.findings import Found, note
 from migrations_app.itineraries import BACK, OF_THE_BATCH, Step, after, allows, position
-from migrations_app.models import Batch, BatchStatus, ErrorKind, Item, ItemStatus, Severity
+from migrations_app.models import Batch, BatchStatus, ErrorKind, Item, ItemStatus, Severity, StepRecord
 from migrations_app.outcomes import How, Outcome
 from migrations_app.steps import BATCH_STEPS, ITEM_STEPS
 from recallops import clock
@@ -62,7 +62,7 @@ def advance(item_id: int, *, lease: Lease) -> None:
     ).get(pk=item_id)
     # by itself: the database takes longer to plan one query over twelve tables than to answer these two
     item.batch = Batch.objects.select_related("source__region", "target__region", "handover").get(pk=item.batch_id)
-    before = (item.step, item.status)
+    before, said = (item.step, item.status), (item.status, item.reason, item.error_kind)
     step = Step(item.step)
     outcome = _guarded(lambda: ITEM_STEPS[step](item), attempts=item.attempts, what=f"item {item_id}")
     fields: dict[str, Any] = {"reason": outcome.reason[:600], "error_kind": outcome.kind, "due_at": outcome.due_at}
@@ -90,8 +90,24 @@ def advance(item_id: int, *, lease: Lease) -> None:
     won = mine.filter(step=step).update(lease_token=None, lease_until=None, **fields)
     if not won:
         mine.update(lease_token=None, lease_until=None)
-    elif (fields.get("step", step), fields["status"]) != before:
+        return
+    if outcome.how is How.DONE or (fields["status"], fields["reason"], fields["error_kind"]) != said:
+        _note(item, step, fields)
+    if (fields.get("step", step), fields["status"]) != before:
         Batch.objects.filter(pk=item.batch_id).update(changed_at=clock.now())
+
+
+def _note(item: Item, step: Step, fields: dict[str, Any]) -> None:
+    """Keep what came of a step, for the item's timeline; not the same outcome again."""
+    StepRecord.objects.create(
+        item=item,
+        at=clock.now(),
+        step=step,
+        status=fields["status"],
+        reason=fields["reason"],
+        error_kind=fields["error_kind"],
+        attempt=item.attempts,
+    )
 
 
 def advance_batch(batch: Batch, *, lease: Lease) -> bool:

@@ -15,8 +15,8 @@ VIEWER, OPERATOR, APPROVER, ADMINISTRATOR = ROLES = ("viewer", "operator", "appr
 SEEN = """
 calendars.view:application assignment auditentry bot botprofile calendar connection customer customercontact delivery
 calendars.view:endpointlimit
-calendars.view:event handover idmapping intent recordingchoice recordingpolicy region relayed webhookendpoint
-calendars.view:webhookrefusal workspace
+calendars.view:event handover idmapping intent providercall recordingchoice recordingpolicy region relayed
+calendars.view:webhookendpoint webhookrefusal workspace
 migrations_app.view:alert alertchannel batch finding item mailtemplate message reportkey sharegroup
 """
 

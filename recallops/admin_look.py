@@ -163,6 +163,7 @@ UNFOLD: dict[str, Any] = {
                 "collapsible": True,
                 "items": [
                     _link("Audit entries", "history", "calendars", "auditentry"),
+                    _link("Calls to providers", "swap_vert", "calendars", "providercall"),
                     _link("Intents", "edit_note", "calendars", "intent"),
                     _link("Id mappings", "swap_horiz", "calendars", "idmapping"),
                 ],

@@ -273,6 +273,7 @@ PUMPS = [
 LAST_PROGRESS = "migrations_app.tasks.last_progress"
 OLDEST_DUE = "calendars.tasks.oldest_due"
 OLDEST_DUE_ALARM_SECONDS = env.number("OLDEST_DUE_ALARM_SECONDS", default=300.0)
+CALL_RECORD_DAYS = env.number("CALL_RECORD_DAYS", default=30.0, least=0.0)
 PUMP_SECONDS = env.number("PUMP_SECONDS", default=5.0, least=0.05)
 HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS", default=5.0, least=0.05)
 HEARTBEAT_STALE_SECONDS = env.number("HEARTBEAT_STALE_SECONDS", default=30.0, least=0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from calendars.admin import (
     api_tokens,
     applications,
+    calls,
     customers,
     events,
     handovers,
@@ -20,6 +21,7 @@ from calendars.admin import (
 __all__ = [
     "api_tokens",
     "applications",
+    "calls",
     "customers",
     "events",
     "handovers",

@@ -13,6 +13,7 @@ from calendars.models.calendar import (
     Handover,
     Platform,
 )
+from calendars.models.call import ProviderCall
 from calendars.models.contact import CustomerContact
 from calendars.models.driver import Driver
 from calendars.models.event import Event, Occurrence, Sweep
@@ -51,6 +52,7 @@ __all__ = [
     "Occurrence",
     "Platform",
     "Provider",
+    "ProviderCall",
     "RateBudget",
     "RecordingChoice",
     "RecordingPolicy",

@@ -112,6 +112,7 @@ class Delivery(models.Model):
             models.Index(fields=["workspace", "id"], condition=Q(state="received"), name="delivery_waiting"),
             models.Index(fields=["received_at"], name="delivery_by_time"),
             models.Index(fields=["received_at"], condition=Q(state="failed"), name="delivery_failed"),
+            models.Index(fields=["subject", "id"], name="delivery_by_subject"),
         ]
 
     def __str__(self) -> str:

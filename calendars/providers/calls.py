@@ -56,9 +56,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One try of one call, for counting, for the log, and for comparing clocks. Holds no secret and no query."""
+    """One try of one call, for counting, log and record, and for comparing clocks. Holds no secret and no query."""
 
     endpoint: str
+    subject: str  # the provider's id of what it was about, if any
     status: int | None
     error: str
     took_ms: float

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 
 from calendars.models import ApiKey, Workspace
-from calendars.providers import errors
+from calendars.providers import errors, recording
 from calendars.providers.calls import Timeouts
 from calendars.providers.limits import Budget
 from calendars.providers.recall import RecallClient
@@ -26,6 +26,7 @@ def use_transport(transport: Transport | None) -> None:
     """Send every call through another door: tests and simulation."""
     global _transport
     _transport = transport
+    recording.forget()
     _client.cache_clear()
 
 
@@ -60,6 +61,7 @@ def _client(workspace_id: int, base_url: str, fingerprint: str, secret: _Sealed)
         budget=Budget(workspace_id),
         transport=_transport,
         timeouts=timeouts(),
+        on_call=partial(recording.note, workspace_id),
     )
 
 
@@ -71,6 +73,7 @@ def test_key(key: ApiKey) -> str:
         budget=Budget(key.workspace_id),
         transport=_transport,
         timeouts=timeouts(),
+        on_call=partial(recording.note, key.workspace_id),
     )
     try:
         probe = client.probe()
@@ -83,5 +86,6 @@ def test_key(key: ApiKey) -> str:
         sentence = f"The key opens {key.workspace.region}."
         if probe.out_of_credit:
             sentence = f"The key opens {key.workspace.region}, but the workspace has no credit."
+    recording.write()
     ApiKey.objects.filter(pk=key.pk).update(tested_at=clock.now(), test_result=sentence[:400], test_passed=passed)
     return sentence

@@ -138,10 +138,12 @@ class Http:
         body: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         empty_ok: bool = False,
+        subject: str = "",
     ) -> Answer:
         """Make one call and return its answer; any ProviderError otherwise.
 
         `path` and `query` are encoded already. `endpoint` is the name under which budget, log and counts know it.
+        `subject` is the id that it is about, where the path has none.
         """
         call = Attempted(provider=self.provider, host=self._host, method=method, endpoint=endpoint)
         failure: _Failure | None = None
@@ -156,7 +158,7 @@ class Http:
                 break  # the trouble that made us try again says more than a busy budget
             came = self._exchange(self._request(method, path, query=query, body=body, idempotency_key=idempotency_key))
             outcome = self._understand(came, call, body=body, empty_ok=empty_ok)
-            self._record(outcome, came, endpoint=endpoint, waited=waited, attempt=attempt)
+            self._record(outcome, came, call, subject=subject or _id_in(endpoint, path), waited=waited, attempt=attempt)
             if isinstance(outcome, Answer):
                 return outcome
             failure = outcome
@@ -256,18 +258,24 @@ class Http:
         again = not call.is_write and answer.status in _RETRIED_STATUSES and told is None
         return _Failure(error, again=again)
 
-    def _record(self, outcome: Answer | _Failure, came: _Came, *, endpoint: str, waited: float, attempt: int) -> None:
+    def _record(
+        self, outcome: Answer | _Failure, came: _Came, call: Attempted, *, subject: str, waited: float, attempt: int
+    ) -> None:
         found = outcome if isinstance(outcome, Answer) else outcome.error
         error = "" if isinstance(outcome, Answer) else type(found).__name__
         level = logging.WARNING if error else logging.INFO
         if calls_log.isEnabledFor(level):
             shown = (f" {error}" if error else "") + (f" id {found.request_id}" if found.request_id else "")
-            calls_log.log(level, "%s %s %.0f ms try %d%s", endpoint, found.status or "-", came.took_ms, attempt, shown)
+            calls_log.log(
+                level, "%s %s %.0f ms try %d%s", call.endpoint, found.status or "-", came.took_ms, attempt, shown
+            )
         if self._on_call is not None:
             headers: Mapping[str, str] = came.response.headers if came.response is not None else {}
             self._on_call(
                 CallRecord(
-                    endpoint=endpoint,
+                    endpoint=call.endpoint,
+                    subject=subject
+                    or (_id_of_new(outcome.data) if isinstance(outcome, Answer) and call.is_write else ""),
                     status=found.status,
                     error=error,
                     took_ms=came.took_ms,
@@ -278,6 +286,20 @@ class Http:
                     request_id=found.request_id,
                 )
             )
+
+
+def _id_in(endpoint: str, path: str) -> str:
+    """Return what stands in a path where its endpoint's name has {id}."""
+    for name, part in zip(endpoint.partition(" ")[2].split("/"), path.split("/"), strict=False):
+        if name == "{id}":
+            return part
+    return ""
+
+
+def _id_of_new(data: Any) -> str:
+    """Return the id of what a call made."""
+    made = data.get("id") if isinstance(data, dict) else None
+    return made if isinstance(made, str) and len(made) <= 80 and made.isascii() and made.isprintable() else ""
 
 
 def _answer(response: httpx.Response, *, data: Any, begun_at: datetime, took_ms: float) -> Answer:

@@ -228,6 +228,11 @@ def close() -> None:
     _line.close()
 
 
+def run(statement: str, values: tuple[Any, ...]) -> None:
+    """Run one statement beside the budgets, in autocommit: no transaction of a caller takes it back."""
+    _line.one(statement, values)
+
+
 def set_machine_now(at: datetime | None) -> None:
     """Tell the budgets' connection what machine time it is; None: the database's own. Simulation only."""
     _line.one("SELECT set_config('recallops.machine_now', %s, false)", (at.isoformat() if at else "",))

@@ -359,7 +359,8 @@ class RecallClient:
             query = query_of(filters)
         else:
             query = next_query(next, base_url=self._http.base_url, path=path, endpoint=endpoint)
-        answer = self._http.call("GET", path, endpoint=endpoint, query=query)
+        about = str(filters.get("calendar_id") or "")
+        answer = self._http.call("GET", path, endpoint=endpoint, query=query, subject=about)
         items = tuple(parse(element) for element in _results(answer))
         following = answer.data.get("next")
         if following is not None:
@@ -381,7 +382,7 @@ class RecallClient:
             if page.next in seen:
                 raise bad_answer("is a list that goes round in a circle")
             seen.add(page.next)
-            page = read_page(page.next)
+            page = read_page(page.next, **filters)
 
 
 def _results(answer: Answer) -> list[Any]:

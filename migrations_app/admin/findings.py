@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
-from migrations_app import control
-from migrations_app.admin.filters import BatchIsFilter
+from migrations_app import bulk, control
+from migrations_app.admin.bulk import Bulk, carry_out
+from migrations_app.admin.filters import BatchIsFilter, CheckFilter
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step
 from migrations_app.models import Finding, Severity
@@ -26,12 +28,12 @@ WAIVED = _("Waived, with your reason on record.")
 class StateFilter(admin.SimpleListFilter):
     """Whether anybody has to look at it."""
 
-    title = "state"
+    title = _("state")
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """Offer the three states."""
-        return [("open", "open"), ("waived", "waived"), ("gone", "gone")]
+        return [("open", _("open")), ("waived", _("waived")), ("gone", _("gone"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Keep those of one state."""
@@ -67,9 +69,19 @@ class FindingAdmin(ExportAdmin, HistoryAdmin):
         moment("found_at", _("found")),
     ]
     list_display_links = ["sentence"]
-    list_filter = ["severity", StateFilter, BatchIsFilter, "step", ("batch", FewRelated)]
+    list_filter = [
+        ("batch", FewRelated),
+        "severity",
+        StateFilter,
+        BatchIsFilter,
+        "step",
+        CheckFilter,
+        ("item__connection__calendar__customer", FewRelated),
+    ]
     search_fields = ["sentence", "subject__startswith"]
+    search_help_text = _("Words of the finding, or the begin of what it is about")
     ordering = ["-pk"]
+    actions = ["waive_chosen"]
     fields = [
         "severity",
         "sentence",
@@ -128,8 +140,8 @@ class FindingAdmin(ExportAdmin, HistoryAdmin):
     def state(self, obj: Finding) -> str:
         """Whether it still counts."""
         if obj.gone_at:
-            return "gone"
-        return "waived" if obj.waived_at else "open"
+            return str(_("gone"))
+        return str(_("waived") if obj.waived_at else _("open"))
 
     @admin.display(description=_("batch"))
     def batch_link(self, obj: Finding) -> str | SafeString:
@@ -151,3 +163,25 @@ class FindingAdmin(ExportAdmin, HistoryAdmin):
         """Accept it, with a reason."""
         control.waive(obj, actor=request.user, reason=request.POST.get("reason", ""))
         return str(WAIVED)
+
+    @admin.action(description=_("Waive, with a reason"), permissions=["waive"])
+    def waive_chosen(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
+        """Accept the chosen findings with one reason, after a page that says which."""
+        may_blocking = request.user.has_perm("migrations_app.waive_blocking")
+        return carry_out(
+            self,
+            request,
+            queryset,
+            Bulk(
+                action="waive_chosen",
+                title=_("Waive findings"),
+                does=_(
+                    "They are accepted as they are and stop the batch no longer. Your name and reason stay on record."
+                ),
+                button=_("Waive"),
+                asks_why=_("Why may they be waived?"),
+                plan=lambda ids: bulk.plan_waive(ids, may_blocking=may_blocking),
+                run=lambda ids, reason: bulk.waive(ids, actor=request.user, reason=reason, may_blocking=may_blocking),
+                done=lambda count: ngettext("%d finding is waived.", "%d findings are waived.", count) % count,
+            ),
+        )

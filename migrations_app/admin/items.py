@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from calendars.admin.base import sealed
-from migrations_app import control
-from migrations_app.control import Refused
+from migrations_app import bulk, timeline
+from migrations_app.admin.acts import ACTS
+from migrations_app.admin.bulk import Bulk, carry_out
+from migrations_app.admin.filters import ReasonFilter
 from migrations_app.itineraries import Step
 from migrations_app.models import ErrorKind, Item, ItemStatus
 from recallops.admin_base import FewRelated, HistoryAdmin, computed_once
@@ -27,8 +34,6 @@ ERROR_COLOURS = {
     ErrorKind.OURS: "danger",
     ErrorKind.CUSTOMER: "warning",
 }
-RETRIED = _("{count} item(s) will be tried again.")
-NONE_FAILED = _("None of the chosen items has failed or waits for a person, so nothing was changed.")
 
 
 @admin.register(Item)
@@ -61,16 +66,18 @@ class ItemAdmin(ExportAdmin, HistoryAdmin):
         "step",
         "status",
         "error_kind",
+        ReasonFilter,
         "kind",
         "canary",
         ("connection__calendar__customer", FewRelated),
     ]
     search_fields = ["title__startswith", "source_id__startswith"]
-    search_help_text = "Begin of an e-mail address or of the provider's id in the source"
+    search_help_text = _("Begin of an e-mail address or of the provider's id in the source")
     ordering = ["pk"]
-    actions = ["retry_failed"]
+    actions = ["retry_failed", "skip"]
     fields = [
         "title",
+        "timeline_link",
         "kind",
         "batch_link",
         "source_id",
@@ -90,7 +97,7 @@ class ItemAdmin(ExportAdmin, HistoryAdmin):
         "deleted_at",
         "findings_table",
     ]
-    readonly_fields = ["batch_link", "source_connection", "in_target", "group_link", "findings_table"]
+    readonly_fields = ["timeline_link", "batch_link", "source_connection", "in_target", "group_link", "findings_table"]
     export_columns = (
         Column(_("number"), "pk"),
         Column(_("batch"), "batch__slug"),
@@ -119,6 +126,43 @@ class ItemAdmin(ExportAdmin, HistoryAdmin):
             .defer(*sealed("connection", "target_connection"))
         )
 
+    def get_urls(self) -> list[URLPattern]:
+        """Add the timeline."""
+        view = self.admin_site.admin_view(self.timeline_view)
+        return [path("<int:object_id>/timeline/", view, name="migrations_app_item_timeline"), *super().get_urls()]
+
+    def timeline_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Show everything that is on record about an item, in order."""
+        item = self.get_object(request, str(object_id))
+        if item is None:
+            raise Http404(str(_("There is no such item.")))
+        if not self.has_view_permission(request, item):
+            raise PermissionDenied(str(_("Seeing a timeline needs the permission to view items.")))
+        kind = request.GET.get("kind", "")
+        kinds = (kind,) if kind in timeline.KINDS else timeline.KINDS
+        shown = timeline.of(item, kinds=kinds)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Timeline of %(item)s") % {"item": item},
+            "opts": self.opts,
+            "original": item,
+            "timeline": shown,
+            "entries": [(one, timeline.NAMES[one.kind], ACTS.get(one.what, one.what)) for one in shown.entries],
+            "status_colour": ItemStatus(item.status).colour,
+            "cut": [timeline.NAMES[name] for name in shown.cut],
+            "most": timeline.MOST,
+            "kind": kind,
+            "kinds": timeline.NAMES.items(),
+        }
+        return TemplateResponse(request, "admin/migrations_app/timeline.html", context)
+
+    @admin.display(description=_("timeline"))
+    def timeline_link(self, obj: Item) -> SafeString:
+        """Where everything on record about it is, in order."""
+        url = reverse("admin:migrations_app_item_timeline", args=[obj.pk])
+        words = _("Steps, calls, writes, webhooks and acts in order")
+        return format_html('<a href="{}" class="ro-link">{}</a>', url, words)
+
     def has_retry_permission(self, request: HttpRequest) -> bool:
         """Whoever may change batches may let their items be tried again."""
         return request.user.has_perm("migrations_app.change_batch")
@@ -146,7 +190,8 @@ class ItemAdmin(ExportAdmin, HistoryAdmin):
     @admin.display(description=_("in the target"))
     def in_target(self, obj: Item) -> str | SafeString:
         """The connection that it became."""
-        return to(obj.target_connection, obj.target_connection.remote_id) if obj.target_connection else "not yet"
+        there = obj.target_connection
+        return to(there, there.remote_id) if there else str(_("not yet"))
 
     @admin.display(description=_("share group"))
     def group_link(self, obj: Item) -> str | SafeString:
@@ -163,21 +208,48 @@ class ItemAdmin(ExportAdmin, HistoryAdmin):
         )
 
     @admin.action(description=_("Retry failed"), permissions=["retry"])
-    def retry_failed(self, request: HttpRequest, queryset: Any) -> None:
-        """Let the chosen failed items be tried again; one call for each batch."""
-        chosen: dict[Any, list[int]] = {}
-        for item in queryset:
-            chosen.setdefault(item.batch, []).append(item.pk)
-        count = 0
-        for batch, items in chosen.items():
-            try:
-                count += control.retry_failed(batch, actor=request.user, items=items)
-            except Refused as refusal:
-                messages.error(request, f"{batch}: {refusal}")
-        if count:
-            messages.success(request, RETRIED.format(count=count))
-        else:
-            messages.warning(request, NONE_FAILED)
+    def retry_failed(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
+        """Let the chosen failed items be tried again, after a page that says which."""
+        return carry_out(
+            self,
+            request,
+            queryset,
+            Bulk(
+                action="retry_failed",
+                title=_("Retry failed calendars"),
+                does=_("They begin again with the step that failed; what is done already is found and not done twice."),
+                button=_("Retry"),
+                plan=lambda ids: bulk.plan_items(ids, bulk.why_no_retry),
+                run=lambda ids, _reason: bulk.retry(ids, actor=request.user),
+                done=lambda count: (
+                    ngettext("%d calendar will be tried again.", "%d calendars will be tried again.", count) % count
+                ),
+            ),
+        )
+
+    @admin.action(description=_("Skip, with a reason"), permissions=["retry"])
+    def skip(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
+        """Leave the chosen items where they are for good, after a page that says which."""
+        return carry_out(
+            self,
+            request,
+            queryset,
+            Bulk(
+                action="skip",
+                title=_("Skip calendars"),
+                does=_(
+                    "They stay in the source for good, with their meetings and bots, and this batch ends without them. "
+                    "Only sending the whole batch back takes that back."
+                ),
+                button=_("Skip"),
+                asks_why=_("Why may they stay where they are? It stays on record."),
+                plan=lambda ids: bulk.plan_items(ids, bulk.why_no_skip),
+                run=lambda ids, reason: bulk.skip(ids, actor=request.user, reason=reason),
+                done=lambda count: (
+                    ngettext("%d calendar stays where it is.", "%d calendars stay where they are.", count) % count
+                ),
+            ),
+        )
 
 
 def items_url(batch: Model, **filters: str | int) -> str:

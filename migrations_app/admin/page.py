@@ -16,6 +16,7 @@ from calendars.admin.ledger import VERDICT_COLOURS
 from calendars.models import Assignment, AuditEntry, Customer, Verdict
 from migrations_app import checks, control, undo
 from migrations_app.admin import group_summary
+from migrations_app.admin.acts import ACTS
 from migrations_app.admin.items import STATUS_COLOURS, items_url
 from migrations_app.coverage import assignments_of
 from migrations_app.itineraries import OF_THE_BATCH, OF_THE_ITEM, position
@@ -73,25 +74,6 @@ class Wait:
     until: str
 
 
-ACTS = {
-    "batch.create": "made the batch",
-    "batch.draft": "began the draft",
-    "batch.route": "chose source and target",
-    "batch.select": "chose the calendars",
-    "batch.check": "asked for the checks",
-    "batch.goal": "allowed a step",
-    "batch.cut_line": "set the cut line",
-    "batch.go_back": "sent it back",
-    "batch.pause": "paused",
-    "batch.resume": "resumed",
-    "batch.tell_customers": "switched e-mails to customers",
-    "batch.retry_failed": "pressed “retry failed”",
-    "batch.leave_failed": "left what failed where it is",
-    "batch.numbers": "changed the numbers",
-    "finding.waive": "waived a finding",
-    "share_group.cut": "cut a share group",
-    "share_group.fall_back": "let a share group fall back to the source",
-}
 STATE_WORDS = {"done": "done", "now": "now", "goal": "allowed", "ahead": "not allowed yet"}
 
 

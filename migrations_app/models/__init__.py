@@ -19,6 +19,7 @@ from migrations_app.models.preflight import Check, PreflightCheck
 from migrations_app.models.report_key import ReportKey
 from migrations_app.models.selection import SearchBy, SelectedCalendar, Selection
 from migrations_app.models.share_group import ShareGroup
+from migrations_app.models.step_record import StepRecord
 
 __all__ = [
     "Alert",
@@ -45,4 +46,5 @@ __all__ = [
     "Selection",
     "Severity",
     "ShareGroup",
+    "StepRecord",
 ]

@@ -31,6 +31,7 @@ from calendars.models import (
     Intent,
     Occurrence,
     Platform,
+    ProviderCall,
     RateBudget,
     RecordingChoice,
     RecordingPolicy,
@@ -62,6 +63,7 @@ from migrations_app.models import (
     ReportKey,
     Severity,
     ShareGroup,
+    StepRecord,
 )
 from recallops import clock
 
@@ -237,6 +239,25 @@ def make_intent(workspace: Workspace, **fields: Any) -> Intent:
         "sent_at": clock.now(),
     }
     return Intent.objects.create(workspace=workspace, **{**defaults, **fields})
+
+
+def make_call(workspace: Workspace, **fields: Any) -> ProviderCall:
+    defaults: dict[str, Any] = {
+        "at": clock.now(),
+        "endpoint": "GET /api/v2/calendars/{id}/",
+        "subject": f"00000000-0000-4000-8000-{next(_number):012}",
+        "status": 200,
+        "took_ms": 120,
+        "waited_ms": 0,
+        "attempt": 1,
+        "request_id": f"request-{next(_number)}",
+    }
+    return ProviderCall.objects.create(workspace=workspace, **{**defaults, **fields})
+
+
+def make_step(item: Item, **fields: Any) -> StepRecord:
+    defaults: dict[str, Any] = {"at": clock.now(), "step": item.step, "status": item.status, "attempt": 1}
+    return StepRecord.objects.create(item=item, **{**defaults, **fields})
 
 
 def make_mapping(source: Workspace, target: Workspace, **fields: Any) -> IdMapping:

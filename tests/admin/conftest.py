@@ -89,6 +89,7 @@ def looker(db: None) -> Client:
                 "idmapping",
                 "intent",
                 "oauthclient",
+                "providercall",
                 "region",
                 "relayed",
                 "workspace",

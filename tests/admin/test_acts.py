@@ -280,17 +280,6 @@ def test_the_way_back_stays_on_this_site(driver: Client) -> None:
     assert response["Location"] == reverse("admin:migrations_app_batch_change", args=[batch.pk])
 
 
-def test_retry_failed_of_the_items_list_walks_only_the_failed_ones_chosen(driver: Client) -> None:
-    batch = make_batch()
-    failed, other = (make_item(batch, status=ItemStatus.FAILED, reason="no") for _ in range(2))
-    done = make_item(batch, status=ItemStatus.DONE)
-    url = reverse("admin:migrations_app_item_changelist")
-    response = driver.post(url, {"action": "retry_failed", "_selected_action": [failed.pk, done.pk]})
-    assert "1 item(s) will be tried again" in said(response)
-    status = dict(Item.objects.values_list("pk", "status"))
-    assert status == {failed.pk: ItemStatus.READY, other.pk: ItemStatus.FAILED, done.pk: ItemStatus.DONE}
-
-
 def test_retry_failed_of_the_items_list_needs_the_permission(looker: Client) -> None:
     failed = make_item(make_batch(), status=ItemStatus.FAILED)
     url = reverse("admin:migrations_app_item_changelist")

@@ -65,6 +65,7 @@ LISTS = [
     "calendars_idmapping",
     "calendars_intent",
     "calendars_oauthclient",
+    "calendars_providercall",
     "calendars_recordingchoice",
     "calendars_recordingpolicy",
     "calendars_region",
@@ -130,6 +131,10 @@ def fill(rows: int) -> Batch:
         make.make_report_key()
         make.make_share_group(first, items=(make.make_item(first, kind=Item.Kind.CHECKLIST),))
         make.make_finding(first, item=item)
+        make.make_step(item)
+        make.make_call(source, subject=connection.remote_id)
+        make.make_call(source, subject=Item.objects.earliest("pk").source_id)
+        make.make_step(Item.objects.earliest("pk"), reason=f"reason {number}")
         make.make_act(first)
         OAuthClient.objects.create(platform="google_calendar", client_id=f"client-{item.pk}", client_secret="s3cret")
         make.make_region(f"region-{item.pk}")
@@ -142,6 +147,13 @@ def queries_by_page(client: Client, get: Callable[..., Any], batch: Batch) -> di
     pages = {name: reverse(f"admin:{name}_changelist") for name in LISTS}
     pages["ledger of the batch"] = reverse("admin:calendars_assignment_changelist") + f"?batch={batch.pk}"
     pages["items of the batch"] = reverse("admin:migrations_app_item_changelist") + f"?batch__id__exact={batch.pk}"
+    first_item = Item.objects.filter(batch=batch).order_by("pk")[0]
+    pages["item page"] = reverse("admin:migrations_app_item_change", args=[first_item.pk])
+    pages["timeline"] = reverse("admin:migrations_app_item_timeline", args=[first_item.pk])
+    pages["findings of the batch"] = (
+        reverse("admin:migrations_app_finding_changelist") + f"?batch__id__exact={batch.pk}&state=open"
+    )
+    pages["failed calls"] = reverse("admin:calendars_providercall_changelist") + "?outcome=failed"
     pages["batch page"] = reverse("admin:migrations_app_batch_change", args=[batch.pk])
     pages["live part"] = reverse("admin:migrations_app_batch_live", args=[batch.pk])
     pages["workspace page"] = reverse("admin:calendars_workspace_change", args=[batch.source_id])
