@@ -364,3 +364,40 @@ def test_a_terminal_gets_a_table_that_takes_words_as_they_are() -> None:
     assert "[red]not markup[/red]" in out.getvalue()
     assert "Hand over" in out.getvalue()
     assert "no worker is alive" in out.getvalue()
+
+
+# -- for some calendars
+
+
+def test_a_file_makes_a_batch_of_its_calendars_and_says_what_was_left_out(
+    pair: tuple[Workspace, Workspace], tmp_path: Path
+) -> None:
+    stop_workers()
+    people = tmp_path / "people.csv"
+    people.write_text("ada@acme.example\nwhat is this\n")
+    arguments = ("--calendars-file", str(people), "--until", "preflight")
+    code, said = run(*arguments)
+    assert code == Code.NO_WORKER
+    assert "Line 2 is left out: what is this." in said
+    batch = Batch.objects.get()
+    assert (batch.draft, batch.selection, batch.file_name, batch.goal) == (False, "file", "people.csv", "preflight")
+    assert "goes on" in run(*arguments)[1]
+    assert Batch.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--canary-percent", "0"), "from 1 to 99"),
+        (("--canary-percent", "5"), "holds no calendar"),
+        (("--canary-percent", "5", "--calendars-file", "x.csv"), "Choose the calendars in one way"),
+        (("--calendars-file", "/nowhere/x.csv"), "cannot be read"),
+    ],
+)
+def test_a_choice_of_calendars_that_cannot_be_is_refused_and_makes_nothing(
+    arguments: tuple[str, ...], words: str, pair: tuple[Workspace, Workspace]
+) -> None:
+    code, said = run(*arguments, "--until", "preflight")
+    assert code == 1
+    assert words in said
+    assert not Batch.objects.exists()
