@@ -350,7 +350,7 @@ def test_the_picture_has_a_bar_for_each_hour_with_meetings_and_the_same_as_a_tab
         make.make_event(connection, start=clock.now() + timedelta(hours=hours))
     page = text_of(driver, url("cut_line", draft))
     assert "3 meetings are coming" in page
-    assert page.count('class="ro-chart-bar"') == 2
+    assert page.count('class="ro-coming-bar"') == 2
     assert '<th scope="row">Mon 2026-11-23 14:00</th><td>2</td>' in page
     assert "4 meetings are coming" in text_of(driver, url("cut_line", draft) + "?days=7")
     for odd in ("0", "8", "x", "-1"):

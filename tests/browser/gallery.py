@@ -20,9 +20,11 @@ from calendars.models import (
     Verdict,
     Workspace,
 )
-from migrations_app import control
+from migrations_app import checks, control, drafts, selection
+from migrations_app.admin.draft_pages import page_url
+from migrations_app.calendar_file import open_file
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, BatchStatus, CoverageReading, ErrorKind, Item, ItemStatus, Severity
+from migrations_app.models import Batch, BatchStatus, Check, CoverageReading, ErrorKind, Item, ItemStatus, Severity
 from recallops import clock
 from recallops.models import WorkerHeartbeat
 from tests.admin import builders as make
@@ -179,12 +181,37 @@ def _acts(batch: Batch, chief: User) -> None:
         AuditEntry.objects.record(actor=chief, action="batch.goal", subject=batch, before="", after=step.value)
 
 
+def _draft(batch: Batch) -> Batch:
+    """A batch that is put together: a file, of which a line names nobody."""
+    source, target = (
+        make.make_workspace(f"globex-{side}", region=there.region)
+        for side, there in (("us", batch.source), ("eu", batch.target))
+    )
+    draft = drafts.begin(slug="globex", source=source, target=target, actor=batch.created_by)
+    people = [f"person-{number:02}@globex.example" for number in range(24)]
+    for number, email in enumerate(people):
+        connection = make.make_connection(source, make.make_calendar(email=email, family=source.family))
+        for day in range(3):
+            start = _on_the_hour(timedelta(days=day, hours=2 + (number * (number + day)) % 9))
+            make.make_event(connection, start=start)
+    file = "\n".join([*people, "nobody@globex.example"])
+    selection.choose_by_file(draft, open_file(file.encode()), name="people.csv")
+    checks.looked_at(draft, *Check)
+    found = {
+        "code": "not_movable",
+        "sentence": "person-07@globex.example (Globex): The provider shows no refresh token for it.",
+    }
+    make.make_finding(draft, severity=Severity.WARNING, remedy="Its user must connect it again in the target.", **found)
+    return draft
+
+
 def _on_the_hour(ahead: timedelta) -> datetime:
     return (clock.now() + ahead).replace(minute=0, second=0, microsecond=0)
 
 
 def _pages(batch: Batch, items: list[Item], source: Workspace) -> dict[str, str]:
     """The pictures; a page that is to be shown is a line more."""
+    draft = _draft(batch)
     of_batch = f"?batch__id__exact={batch.pk}"
     return {
         "dashboard": reverse("admin:index"),
@@ -192,7 +219,8 @@ def _pages(batch: Batch, items: list[Item], source: Workspace) -> dict[str, str]
         "help": reverse("help"),
         "batches": reverse("admin:migrations_app_batch_changelist"),
         "batch": reverse("admin:migrations_app_batch_change", args=[batch.pk]),
-        "new-batch": reverse("admin:migrations_app_batch_add"),
+        "new-batch": reverse("admin:migrations_app_batchdraft_add"),
+        **{f"new-batch-{page}": page_url(page, draft) for page in ("calendars", "cut_line", "checks", "summary")},
         "items": reverse("admin:migrations_app_item_changelist") + of_batch,
         "item": reverse("admin:migrations_app_item_change", args=[items[14].pk]),
         "findings": reverse("admin:migrations_app_finding_changelist") + of_batch,
