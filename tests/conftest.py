@@ -26,6 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+def pytest_configure() -> None:
+    """Hash passwords at once: most tests of pages make somebody to log in as."""
+    settings.PASSWORD_HASHERS = ["tests.hashing.OneRound"]
+
+
 def pytest_collection_finish() -> None:
     """Look for garbage seldom: what is imported by now lives as long as the process. A fifth of the time went there."""
     gc.collect()
