@@ -84,7 +84,7 @@ def patience(stale: float, *, falls: int) -> float:
 
     The longer the oftener: where a machine is too busy to start one in time, the next would be ended just the same.
     """
-    return stale * 2 ** min(falls, MOST_DOUBLED)
+    return stale * 2.0 ** min(falls, MOST_DOUBLED)
 
 
 def workers_alive(*, within: float | None = None) -> bool:
