@@ -47,6 +47,7 @@ logger = logging.getLogger("recallops.workers")
 LOOK_SECONDS = 0.5
 RESTART_PAUSES = (0.0, 1.0, 2.0, 5.0, 10.0)
 STEADY_SECONDS = 60.0
+MOST_DOUBLED = 3  # from 30 s for the first heartbeat to 240
 STATEMENT_SECONDS = 15
 DATABASE_TROUBLE = (DatabaseError, InterfaceError, EmbeddedPostgresError)
 
@@ -76,6 +77,14 @@ def judge(*, overdue: float, progress: float | None, stale: float, lost: float) 
     if progress is not None and progress <= stale and overdue <= lost:
         return Health.FINE
     return Health.HANGS
+
+
+def patience(stale: float, *, falls: int) -> float:
+    """Return how many seconds a new cluster has for its first heartbeat, after so many that fell soon.
+
+    The longer the oftener: where a machine is too busy to start one in time, the next would be ended just the same.
+    """
+    return stale * 2.0 ** min(falls, MOST_DOUBLED)
 
 
 def workers_alive(*, within: float | None = None) -> bool:
@@ -216,7 +225,8 @@ class Workers:
 
     def _replace(self, cluster: Cluster) -> None:
         """End what is left of a cluster; the next start waits the longer, the quicker they fall."""
-        self.falls = 0 if cluster.age > STEADY_SECONDS else self.falls + 1
+        steady = patience(STEADY_SECONDS, falls=self.falls)
+        self.falls = 0 if cluster.age > steady else self.falls + 1
         self.next_start = time.monotonic() + RESTART_PAUSES[min(self.falls, len(RESTART_PAUSES) - 1)]
         cluster.kill()
         self.cluster = None
@@ -230,18 +240,15 @@ class Workers:
         if self.cluster is None:
             return
         overdue = time.monotonic() - self.trusted_since
+        stale = patience(settings.HEARTBEAT_STALE_SECONDS, falls=self.falls)
         found = heartbeat.pulse()
         if found is None:
             self._begin()
-        elif found.beaten_at is not None:
-            overdue = min(overdue, (found.now - found.beaten_at).total_seconds())
+        elif found.beaten_at is not None and (since := (found.now - found.beaten_at).total_seconds()) < overdue:
+            overdue, stale = since, settings.HEARTBEAT_STALE_SECONDS
         progress = import_string(settings.LAST_PROGRESS)()
-        health = judge(
-            overdue=overdue,
-            progress=progress,
-            stale=settings.HEARTBEAT_STALE_SECONDS,
-            lost=settings.HEARTBEAT_LOST_SECONDS,
-        )
+        lost = max(stale, settings.HEARTBEAT_LOST_SECONDS)
+        health = judge(overdue=overdue, progress=progress, stale=stale, lost=lost)
         if health is Health.HANGS:
             logger.error("no heartbeat for %.0f seconds and no progress: the workers hang and are replaced", overdue)
             self._replace(self.cluster)

@@ -30,8 +30,8 @@ CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 
 
 def pytest_configure() -> None:
-    """Let people of the tests have passwords that take no time; a real one takes as long as several tests."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    """Hash passwords at once: most tests of pages make somebody to log in as."""
+    settings.PASSWORD_HASHERS = ["tests.hashing.OneRound"]
 
 
 def pytest_collection_finish() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection as database
 from django.db.models import Count
 from django.test import Client
 from django.urls import reverse
@@ -140,6 +141,8 @@ def fill(rows: int) -> Batch:
         make.make_region(f"region-{item.pk}")
         make.make_workspace()
         make.make_batch(source=source, target=target)
+    with database.cursor() as cursor:
+        cursor.execute("ANALYZE")  # as the server does by itself where rows are committed
     return first
 
 

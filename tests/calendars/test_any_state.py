@@ -175,11 +175,12 @@ class World(RuleBasedStateMachine):
         return meetings[number % len(meetings)]
 
 
-def test_two_passes_make_it_right_from_any_state_and_a_third_writes_nothing() -> None:
+@pytest.mark.parametrize("examples", [12, pytest.param(40, marks=pytest.mark.thorough)])
+def test_two_passes_make_it_right_from_any_state_and_a_third_writes_nothing(examples: int) -> None:
     run_state_machine_as_test(
         World,
         settings=settings(
-            max_examples=40, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
     assert not Calendar.objects.exists()

@@ -44,16 +44,17 @@ def assert_gone_over(stand: Relaying) -> None:
     assert not Relayed.objects.filter(state__in=["waiting", "dead"]).exists()
 
 
-def test_fifty_calendars_go_over_and_no_meeting_is_missed_or_doubled() -> None:
-    stand = office(50, teams=12)
+@pytest.mark.parametrize(("people", "teams", "days"), [(10, 3, 1), pytest.param(50, 12, 3, marks=pytest.mark.thorough)])
+def test_a_company_goes_over_and_no_meeting_is_missed_or_doubled(people: int, teams: int, days: int) -> None:
+    stand = office(people, teams=teams, days=days)
     stand.begin()
     stand.run_for(timedelta(hours=4))  # in the middle of a working day
-    edit_meanwhile(stand, edits=60, span=timedelta(hours=40))
+    edit_meanwhile(stand, edits=people, span=timedelta(hours=14 * days))
     move(stand)
     assert_gone_over(stand)
-    assert ShareGroup.objects.count() >= 12
+    assert ShareGroup.objects.count() >= teams
     assert max(stand.sample.ids.values()) == 1
-    stand.run_for(timedelta(days=3))
+    stand.run_for(timedelta(days=days))
     proof = stand.assert_proven()
     assert proof.by_place[f"{TARGET}/main"] > proof.by_place[f"{SOURCE}/main"] > 0
 
@@ -79,7 +80,9 @@ def out_of_order(stand: Relaying, kind: str) -> None:
     stand.sample.answers = answer
 
 
-@pytest.mark.parametrize("kind", ["down", "slow", "500", "late"])
+@pytest.mark.parametrize(
+    "kind", ["down", "late", *(pytest.param(kind, marks=pytest.mark.thorough) for kind in ("slow", "500"))]
+)
 def test_an_application_that_is_ill_for_two_hours_loses_nothing(kind: str) -> None:
     stand = office(6, teams=2, days=1)
     stand.begin()

@@ -47,6 +47,7 @@ CLASSES = {
     "crash before our commit": _crash_before,
     "crash after our commit": _crash_after,
 }
+CRASHES = ("crash before our commit", "crash after our commit")
 
 
 @cache

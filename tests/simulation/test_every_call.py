@@ -1,10 +1,14 @@
-"""Whatever goes wrong at whichever call of a small batch, nothing is missed, doubled or lost, and all comes to rest."""
+"""Whatever goes wrong at whichever call of a small batch, nothing is missed, doubled or lost, and all comes to rest.
+
+A worker dies at every call, before and after its commit. Of what else may happen to a call each meets one thing; that
+each meets everything is `thorough`: six times as many runs (`make test ARGS="-m thorough"`).
+"""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.simulation.every_call import CLASSES, rehearsed, struck
+from tests.simulation.every_call import CLASSES, CRASHES, rehearsed, struck
 from tests.simulation.scenario import Strike
 from tests.simulation.stage import Stage
 from tests.simulation.verdict import judge
@@ -12,28 +16,59 @@ from tests.simulation.verdict import judge
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PARTS = 4
+OTHERS = [kind for kind in CLASSES if kind not in CRASHES]
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("kind", CLASSES)
-def test_trouble_at_every_call_costs_nothing(on: Stage, kind: str, part: int) -> None:
-    base = rehearsed(on)
-    calls = range(1 + part, base.calls + 1, PARTS)
+@pytest.mark.parametrize("kind", CRASHES)
+def test_a_crash_at_every_call_costs_nothing(on: Stage, kind: str, part: int) -> None:
+    _strike(on, [(kind, call) for call in _calls(on, part)])
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_trouble_of_every_kind_spread_over_all_calls_costs_nothing(on: Stage, part: int) -> None:
+    _strike(on, [(OTHERS[(call // PARTS) % len(OTHERS)], call) for call in _calls(on, part)])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("kind", OTHERS)
+def test_trouble_of_every_kind_at_every_call_costs_nothing(on: Stage, kind: str, part: int) -> None:
+    _strike(on, [(kind, call) for call in _calls(on, part)])
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_batch_that_is_sent_back_in_the_middle_of_a_call_goes_back(on: Stage, part: int) -> None:
+    _send_back(on, list(_calls(on, part))[::2])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_batch_that_is_sent_back_in_the_middle_of_any_call_goes_back(on: Stage, part: int) -> None:
+    _send_back(on, list(_calls(on, part))[1::2])
+
+
+def _calls(on: Stage, part: int) -> range:
+    calls = range(1 + part, rehearsed(on).calls + 1, PARTS)
     assert len(calls) > 10
+    return calls
+
+
+def _strike(on: Stage, strikes: list[tuple[str, int]]) -> None:
+    base = rehearsed(on)
     hit = 0
-    for call in calls:
+    for kind, call in strikes:
         play, verdict = struck(on, kind, call)
         assert not verdict.bad, f"{kind} at call {call}\n{verdict}\n{play.history()}"
         assert not verdict.excused
         hit += bool(verdict.died or play.course.log[call - 1].status != base.play.course.log[call - 1].status)
     # after the last calls of a piece of work nothing may be left to be committed, so nobody dies of it
-    assert hit == len(calls) or (kind == "crash after our commit" and hit > 0.8 * len(calls))
+    assert hit == len(strikes) or (strikes[0][0] == "crash after our commit" and hit > 0.8 * len(strikes))
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_a_batch_that_is_sent_back_in_the_middle_of_any_call_goes_back(on: Stage, part: int) -> None:
+def _send_back(on: Stage, calls: list[int]) -> None:
     base = rehearsed(on)
-    for call in range(1 + part, base.calls + 1, PARTS):
+    for call in calls:
         play = base.resume(on, base.before(call), Strike(call, "gone_back"))
         play.play()
         verdict = judge(play, on.said)
