@@ -6,7 +6,6 @@ frozen past its lease finds its token gone and writes nothing.
 
 from __future__ import annotations
 
-import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import DateTimeField, Func, Model, Q, QuerySet, Value
+
+from recallops import waits
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -42,11 +43,11 @@ class Lease:
 
     token: uuid.UUID = field(default_factory=uuid.uuid4)
     seconds: float = field(default_factory=lambda: float(settings.LEASE_SECONDS))
-    asked: float = field(default_factory=lambda: time.monotonic())
+    asked: float = field(default_factory=lambda: waits.monotonic())
 
     def left(self) -> float:
         """Return the seconds of machine time left, conservatively; negative when it is over."""
-        return self.seconds - (time.monotonic() - self.asked)
+        return self.seconds - (waits.monotonic() - self.asked)
 
 
 def free() -> Q:
@@ -91,7 +92,7 @@ def alone(what: str) -> Iterator[None]:
 
 def renew(model: type[Model], ids: Iterable[int], lease: Lease) -> bool:
     """Prolong a lease on rows that are still ours; return whether all of them were."""
-    ids, asked = list(ids), time.monotonic()
+    ids, asked = list(ids), waits.monotonic()
     until = MachineNow() + timedelta(seconds=lease.seconds)
     with transaction.atomic():
         held = model._default_manager.filter(

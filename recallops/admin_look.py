@@ -89,6 +89,7 @@ UNFOLD: dict[str, Any] = {
                     _link("Drafts", "edit_document", "migrations_app", "batchdraft", may("migrations_app.batch")),
                     _link("Items", "checklist", "migrations_app", "item"),
                     _link("Share groups", "hub", "migrations_app", "sharegroup"),
+                    _link("Rehearsals", "theater_comedy", "migrations_app", "rehearsal"),
                     _link("Findings", "report", "migrations_app", "finding"),
                     _link("Ledger", "fact_check", "calendars", "assignment"),
                 ],

@@ -6,6 +6,8 @@ does not ask for https. Anything else is production, which must be told its keys
 
 from __future__ import annotations
 
+import base64
+import secrets
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,16 @@ DATA_DIR = Path(env.text("RECALLOPS_DATA_DIR", default=str(BASE_DIR / "var"))).r
 _database = env.database("DATABASE_URL")
 DEBUG = env.flag("DEBUG", default=not env.given("DATABASE_URL"))
 DEVELOPMENT = DEBUG or not env.given("DATABASE_URL")
+# The schema of a rehearsal's own process; set by `manage.py rehearse` for its child, by nobody else.
+REHEARSAL = env.text("RECALLOPS_REHEARSAL")
 
 # Keys and hosts
 
-if DEVELOPMENT:
+if REHEARSAL:  # keys of its own: what the real rows keep sealed stays so
+    SECRET_KEY = secrets.token_urlsafe(48)
+    ENCRYPTION_KEYS = [base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()]
+    ALLOWED_HOSTS: list[str] = []
+elif DEVELOPMENT:
     SECRET_KEY = env.text("SECRET_KEY") or development_keys.secret_key(DATA_DIR)
     ENCRYPTION_KEYS = env.texts("ENCRYPTION_KEYS") or [development_keys.encryption_key(DATA_DIR)]
     ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -124,6 +132,11 @@ DATABASES = {
         "OPTIONS": {"connect_timeout": 10, **(_database or {}).get("OPTIONS", {})},
     }
 }
+if REHEARSAL:  # its own tables and nobody else's; one connection to the end
+    _own_schema = f"-c search_path={REHEARSAL} -c synchronous_commit=off"
+    _options = DATABASES["default"]["OPTIONS"]
+    _options["options"] = f"{_options.get('options', '')} {_own_schema}".strip()
+    DATABASES["default"]["CONN_MAX_AGE"] = None
 
 # Web
 
@@ -199,6 +212,8 @@ ALERT_PRIVATE = env.flag("ALERT_PRIVATE", default=False)
 MAIL_READY = DEVELOPMENT or env.given("EMAIL_URL")
 _mail = env.mail("EMAIL_URL", default="consolemail://")
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend" if CLOCK_FILE else _mail["backend"]
+if REHEARSAL:
+    EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 EMAIL_HOST, EMAIL_PORT = _mail["host"], _mail["port"]
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["user"], _mail["password"]
 EMAIL_USE_TLS, EMAIL_USE_SSL = _mail["tls"], _mail["ssl"]
@@ -269,6 +284,7 @@ PUMPS = [
     "migrations_app.tasks.pump",
     "migrations_app.mail.tasks.pump",
     "migrations_app.alerts.tasks.pump",
+    "recallops.rehearsal.pump.pump",
 ]
 LAST_PROGRESS = "migrations_app.tasks.last_progress"
 OLDEST_DUE = "calendars.tasks.oldest_due"
@@ -278,6 +294,8 @@ PUMP_SECONDS = env.number("PUMP_SECONDS", default=5.0, least=0.05)
 HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS", default=5.0, least=0.05)
 HEARTBEAT_STALE_SECONDS = env.number("HEARTBEAT_STALE_SECONDS", default=30.0, least=0.1)
 HEARTBEAT_LOST_SECONDS = env.number("HEARTBEAT_LOST_SECONDS", default=120.0, least=0.1)
+# The longest that a rehearsal may take, on the wall.
+REHEARSAL_MINUTES = env.whole("REHEARSAL_MINUTES", default=30, least=1)
 WORKERS_GRACE_SECONDS = env.number("WORKERS_GRACE_SECONDS", default=15.0)
 
 # Logs

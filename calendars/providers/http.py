@@ -32,7 +32,7 @@ from calendars.providers.calls import TRIES, Answer, CallRecord, RateBudget, Tim
 from calendars.providers.cursor import normal_base
 from calendars.providers.losses import Attempted
 from calendars.providers.refusals import NO_DATA, Refused, parse_http_date, parse_retry_after, refusal
-from recallops import clock
+from recallops import clock, waits
 
 if TYPE_CHECKING:
     import ssl
@@ -87,7 +87,7 @@ class Http:
         max_wait: float = 5.0,
         max_body: int = 8 * 1024 * 1024,
         on_call: Callable[[CallRecord], None] | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = waits.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.base_url = normal_base(base_url)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +21,7 @@ from django.db import connections
 from django.db.utils import OperationalError
 
 from calendars.providers.errors import BudgetBusy
+from recallops import waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,7 @@ ON CONFLICT (workspace_id, endpoint) DO NOTHING
 class Budget:
     """The rate budget of one workspace, for clients that call it."""
 
-    def __init__(self, workspace_id: int, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, workspace_id: int, *, sleep: Callable[[float], None] = waits.sleep) -> None:
         self.workspace_id = workspace_id
         self._sleep = sleep
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from calendars.scheduling.values import Act, Action
+from recallops import waits
 
 WRITES = (Act.ADD, Act.REMOVE)
 FEW = 10  # so many writes take no lane: they are over sooner than a lane is free
@@ -72,7 +73,7 @@ class Lanes:
                     return waited
                 waited = True
                 self._waiting += 1
-                self._changed.wait(PATIENCE)
+                waits.until_told(self._changed, PATIENCE)
                 self._waiting -= 1
             while_waiting()
 

@@ -12,7 +12,6 @@ An error is no proof of failure: a lost answer leaves its intent open, and only 
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -36,7 +35,7 @@ from calendars.scheduling.settling import DID_NOT_HAPPEN, answered, happened, to
 from calendars.scheduling.values import Act, Action, Numbers, Purpose, Row, Side
 from calendars.scheduling.verdicts import verdict, was_there
 from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, SOON, TROUBLE_RETRY, Trouble, Writer
-from recallops import clock
+from recallops import clock, waits
 
 NOT_DONE = "the provider did not do what was asked; asking again"
 READ_BACK = "read back"
@@ -77,7 +76,7 @@ class _Run:
         self.ids, self.lease = list(ids), lease
         self.outcomes: dict[int, Outcome] = {}
         self.writer = Writer(self.ids, lease)
-        self.end = time.monotonic() + PASS_SECONDS
+        self.end = waits.monotonic() + PASS_SECONDS
 
     def run(self) -> None:
         loaded: list[Loaded] = []
@@ -109,7 +108,7 @@ class _Run:
     def _wait_on(self) -> None:
         """Look after lease and time while waiting. Raises Trouble."""
         self.writer.hold_lease()
-        if time.monotonic() > self.end:
+        if waits.monotonic() > self.end:
             raise Trouble(SOON, clock.now())
 
     def _lane(self, loaded: list[Loaded], actions: dict[int, Action]) -> Lane | None:
@@ -199,14 +198,14 @@ class _Run:
             action = actions[one.row.assignment]
             # what begins a hand-over ends earlier than what completes it, so that few rest with a bot on both sides
             end = self.end - PASS_SECONDS / 2 if action.act is Act.ADD else self.end
-            if action.act in WRITES and time.monotonic() > end:
+            if action.act in WRITES and waits.monotonic() > end:
                 self._conclude(one, SOON, clock.now())
                 continue
             try:
-                begun = time.monotonic()
+                begun = waits.monotonic()
                 done |= self._act(one, action)
                 if action.act in WRITES:
-                    lanes.took((action.workspace, action.act), (time.monotonic() - begun) / max(1, len(action.events)))
+                    lanes.took((action.workspace, action.act), (waits.monotonic() - begun) / max(1, len(action.events)))
             except Trouble as trouble:
                 self._give_up(one, trouble)
         return done

@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from migrations_app.admin import alerts, batches, drafts, findings, items, ledger, mail, report_keys, share_groups
+from migrations_app.admin import (
+    alerts,
+    batches,
+    drafts,
+    findings,
+    items,
+    ledger,
+    mail,
+    rehearsals,
+    report_keys,
+    share_groups,
+)
 
-__all__ = ["alerts", "batches", "drafts", "findings", "items", "ledger", "mail", "report_keys", "share_groups"]
+__all__ = [
+    "alerts",
+    "batches",
+    "drafts",
+    "findings",
+    "items",
+    "ledger",
+    "mail",
+    "rehearsals",
+    "report_keys",
+    "share_groups",
+]

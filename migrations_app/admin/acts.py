@@ -21,6 +21,8 @@ ACTS = {
     "batch.numbers": _("changed the numbers"),
     "batch.skip": _("left calendars where they are"),
     "batch.waive": _("waived findings"),
+    "rehearsal.ask": _("asked for a rehearsal"),
+    "rehearsal.stop": _("stopped a rehearsal"),
     "finding.waive": _("waived a finding"),
     "share_group.cut": _("cut a share group"),
     "share_group.fall_back": _("let a share group fall back to the source"),

@@ -30,8 +30,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from calendars.models import AuditEntry
-from migrations_app import control, drafts, report
+from migrations_app import control, drafts, rehearsals, report
 from migrations_app.admin import draft_pages, mail_page, page, signed_report
+from migrations_app.admin import rehearsals as rehearsal_pages
 from migrations_app.admin.forms import CutLineForm, GoalForm, NumbersForm
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step, allows, position
@@ -55,6 +56,7 @@ RESUMED = "Goes on."
 RETRIED = "{count} will be tried again."
 LEFT = "{count} stay where they are for good."
 SENT_BACK = "It goes back: every calendar to the source, and what the batch made in the target is deleted at the end."
+REHEARSED = _("The rehearsal is asked for; it begins within seconds and takes some minutes.")
 NOTHING_FAILED = "Nothing has failed and nothing waits for a person, so nothing was changed."
 NO_NUMBERS_CHANGED = "Nothing was changed."
 NUMBERS_CHANGED = "Changed: {names}."
@@ -152,6 +154,7 @@ class BatchAdmin(HistoryAdmin):
             "shown": shown["controls"],
             "delete_stop": delete,
             "cut_line": batch.handover.cut_line,
+            "rehearsal": rehearsal_pages.card(batch),
             "numbers_form": NumbersForm(
                 initial={"soak": batch.soak, "canary_wait": batch.canary_wait, "drivers": batch.drivers}
             ),
@@ -336,6 +339,12 @@ class BatchAdmin(HistoryAdmin):
         """Give up on what failed, so that the batch can end."""
         count = control.leave_failed(obj, actor=request.user, reason=request.POST.get("reason", ""))
         return LEFT.format(count=count)
+
+    @post_action(label=_("rehearse"), permission="drive")
+    def rehearse(self, request: HttpRequest, obj: Batch) -> str:
+        """Ask for a rehearsal of its plan."""
+        rehearsals.ask(obj, actor=request.user)
+        return str(REHEARSED)
 
     @post_action(label="change the numbers", permission="drive")
     def numbers(self, request: HttpRequest, obj: Batch) -> str:

@@ -15,7 +15,7 @@ from django.urls import reverse
 from calendars.admin.ledger import VERDICT_COLOURS
 from calendars.models import Assignment, AuditEntry, Customer, Verdict
 from migrations_app import checks, control, undo
-from migrations_app.admin import group_summary
+from migrations_app.admin import group_summary, rehearsals
 from migrations_app.admin.acts import ACTS
 from migrations_app.admin.items import STATUS_COLOURS, items_url
 from migrations_app.coverage import assignments_of
@@ -111,6 +111,7 @@ def fetch(pk: int) -> Batch | None:
             readings_json=ArraySubquery(readings),
             checks_json=checks.column(),
             **group_summary.columns(),
+            **rehearsals.columns(),
         )
         .first()
     )

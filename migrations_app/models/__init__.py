@@ -16,6 +16,7 @@ from migrations_app.models.batch import (
 from migrations_app.models.draft import BatchDraft
 from migrations_app.models.message import MailTemplate, Message, Milestone, Notice
 from migrations_app.models.preflight import Check, PreflightCheck
+from migrations_app.models.rehearsal import Rehearsal, RehearsalState
 from migrations_app.models.report_key import ReportKey
 from migrations_app.models.selection import SearchBy, SelectedCalendar, Selection
 from migrations_app.models.share_group import ShareGroup
@@ -40,6 +41,8 @@ __all__ = [
     "Milestone",
     "Notice",
     "PreflightCheck",
+    "Rehearsal",
+    "RehearsalState",
     "ReportKey",
     "SearchBy",
     "SelectedCalendar",

@@ -20,7 +20,7 @@ from calendars.models import (
     RecordingChoice,
     Relayed,
 )
-from migrations_app import drafts
+from migrations_app import drafts, rehearsals
 from migrations_app.models import (
     AlertChannel,
     Batch,
@@ -29,6 +29,8 @@ from migrations_app.models import (
     ItemStatus,
     MailTemplate,
     Message,
+    Rehearsal,
+    RehearsalState,
     ReportKey,
     Severity,
     ShareGroup,
@@ -91,6 +93,16 @@ def _batch_that_failed() -> Batch:
     batch = make.make_batch()
     make.make_item(batch, status=ItemStatus.FAILED, reason="The provider refused it.")
     return batch
+
+
+def _known_batch() -> Batch:
+    batch = make.make_batch()
+    make.make_event(make.make_connection(batch.source))
+    return batch
+
+
+def _ended(row: Rehearsal) -> None:
+    Rehearsal.objects.filter(pk=row.pk).update(state=RehearsalState.DONE)
 
 
 def _paused_batch() -> Batch:
@@ -309,6 +321,15 @@ ACTS = [
     ),
     Act(name="batch_resume", build=_paused_batch, needs=DRIVE, data={}, wrong=_resumed, refusal="changed this batch"),
     Act(name="batch_go_back", build=make.make_batch, needs=DRIVE, data={}, wrong=_closed, refusal="closed"),
+    Act(name="batch_rehearse", build=_known_batch, needs=DRIVE, data={}, wrong=_closed, refusal="closed"),
+    Act(
+        name="rehearsal_stop",
+        build=lambda: rehearsals.ask(_known_batch(), actor=None),
+        needs=DRIVE,
+        data={},
+        wrong=_ended,
+        refusal="ended already",
+    ),
     Act(name="batch_retry_failed", build=_batch_that_failed, needs=DRIVE, data={}, wrong=_closed, refusal="closed"),
     Act(
         name="batch_leave_failed",

@@ -44,7 +44,7 @@ def driver(db: None) -> Client:
     """May look at and drive batches, nothing else."""
     client = Client()
     rights = [*(f"{act}_batch" for act in ("view", "add", "change")), "delete_old", "waive_blocking"]
-    rights += ["view_item", "view_finding", "change_finding", "view_sharegroup"]
+    rights += ["view_item", "view_finding", "change_finding", "view_rehearsal", "view_sharegroup"]
     client.force_login(
         make_staff("driver", permissions=tuple(f"migrations_app.{right}" for right in (*rights, "view_sharegroup")))
     )
@@ -66,6 +66,7 @@ def looker(db: None) -> Client:
                 "item",
                 "mailtemplate",
                 "message",
+                "rehearsal",
                 "reportkey",
                 "sharegroup",
             )

@@ -37,6 +37,7 @@ from migrations_app.models import (
     Item,
     ItemStatus,
     Message,
+    Rehearsal,
     ReportKey,
     Severity,
     ShareGroup,
@@ -66,7 +67,7 @@ def _rows() -> list[Any]:
         list(model._default_manager.order_by("pk").values())  # type: ignore[attr-defined]
         for model in (
             *(Batch, Handover, Item, Finding, ShareGroup, Assignment, Calendar),
-            *(AlertChannel, AlertPost, Message, ReportKey),
+            *(AlertChannel, AlertPost, Message, Rehearsal, ReportKey),
             *(ApiKey, ApiToken, Application, AuditEntry, Delivery, Event, RecordingChoice, Relayed),
         )
     ]

@@ -37,6 +37,7 @@ from migrations_app.models import (
     ItemStatus,
     MailTemplate,
     Message,
+    Rehearsal,
     ReportKey,
     ShareGroup,
 )
@@ -44,6 +45,7 @@ from recallops import clock
 from recallops.admin_base import BoundedPaginator
 from recallops.admin_display import change_url
 from tests.admin import builders as make
+from tests.rehearsal.results import result
 
 pytestmark = pytest.mark.django_db
 MOST = 12
@@ -84,6 +86,7 @@ LISTS = [
     "migrations_app_mailtemplate",
     "migrations_app_message",
     "migrations_app_reportkey",
+    "migrations_app_rehearsal",
     "migrations_app_sharegroup",
 ]
 
@@ -137,6 +140,8 @@ def fill(rows: int) -> Batch:
         make.make_call(source, subject=Item.objects.earliest("pk").source_id)
         make.make_step(Item.objects.earliest("pk"), reason=f"reason {number}")
         make.make_act(first)
+        done = {"state": "done", "result": result(), "asked_by": staff}
+        Rehearsal.objects.create(batch=first, asked_at=clock.now(), **done)
         OAuthClient.objects.create(platform="google_calendar", client_id=f"client-{item.pk}", client_secret="s3cret")
         make.make_region(f"region-{item.pk}")
         make.make_workspace()
@@ -158,6 +163,8 @@ def queries_by_page(client: Client, get: Callable[..., Any], batch: Batch) -> di
     )
     pages["failed calls"] = reverse("admin:calendars_providercall_changelist") + "?outcome=failed"
     pages["batch page"] = reverse("admin:migrations_app_batch_change", args=[batch.pk])
+    rehearsal = Rehearsal.objects.order_by("pk")[0]
+    pages["rehearsal"] = reverse("admin:migrations_app_rehearsal_change", args=[rehearsal.pk])
     pages["live part"] = reverse("admin:migrations_app_batch_live", args=[batch.pk])
     pages["workspace page"] = reverse("admin:calendars_workspace_change", args=[batch.source_id])
     connection = Connection.objects.order_by("pk").first()

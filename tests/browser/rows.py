@@ -40,11 +40,13 @@ from migrations_app.models import (
     ItemStatus,
     MailTemplate,
     Message,
+    Rehearsal,
     Severity,
     ShareGroup,
 )
 from recallops import clock
 from tests.admin import builders as make
+from tests.rehearsal.results import result
 
 SEVERAL = (Batch, Message, Relayed, ShareGroup)  # of which every row is looked at
 UNBROKEN = "x" * 180
@@ -216,6 +218,8 @@ def _tell(batch: Batch, customer: Customer) -> None:
     Alert.objects.update(sentence=SENTENCE)
     make.make_report_key(UNBROKEN[:80])
     make.make_report_key("in use")
+    shown = result(stops=[SENTENCE], reasons=[["user", UNBROKEN, 3]], items={"user": 3}, held={"missed": 1})
+    Rehearsal.objects.create(batch=batch, asked_at=clock.now(), state="done", result=shown)
 
 
 def _group(batch: Batch) -> None:

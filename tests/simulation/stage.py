@@ -97,7 +97,7 @@ def stage(found: Stage | None = None) -> Iterator[Stage]:
         with (
             mock.patch.dict(Http.__init__.__kwdefaults__ or {}, {"sleep": found._sleep}),
             mock.patch.dict(Budget.__init__.__kwdefaults__ or {}, {"sleep": found._sleep}),
-            mock.patch.object(leases, "time", SimpleNamespace(monotonic=found._monotonic)),
+            mock.patch.object(leases, "waits", SimpleNamespace(monotonic=found._monotonic)),
             mock.patch.object(connection, "_commit", committed),
             override_settings(RELAY_PRIVATE=True),  # the sample application has no host at all
             connection.execute_wrapper(found._guard),

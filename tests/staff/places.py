@@ -46,6 +46,7 @@ MODELS = {
     "migrations_app_item": "v",
     "migrations_app_mailtemplate": "vc",
     "migrations_app_message": "v",
+    "migrations_app_rehearsal": "v",
     "migrations_app_reportkey": "va",
     "migrations_app_sharegroup": "v",
 }
@@ -89,6 +90,7 @@ PAGES = {
     "migrations_app_item_export_csv": "migrations_app.view_item",
     "migrations_app_item_export_xlsx": "migrations_app.view_item",
     "migrations_app_mailtemplate_preview": "migrations_app.view_mailtemplate",
+    "migrations_app_rehearsal_json": "migrations_app.view_rehearsal",
     "dashboard-live": STAFF,
     "help": STAFF,
     "index": STAFF,

@@ -1,0 +1,1 @@
+"""The rehearsal: docs/rehearsal.md."""
