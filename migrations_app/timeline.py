@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Model, Q
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Model, OuterRef, Q
+from django.db.models.functions import JSONObject
 from django.utils.translation import gettext_lazy as _
 
-from calendars.models import AuditEntry, Delivery, Event, Intent, ProviderCall
+from calendars.models import AuditEntry, Connection, Delivery, Event, Intent, ProviderCall
 from migrations_app.models import Batch, Finding, Item, ItemStatus, StepRecord
 
 MOST = 200  # of each kind
@@ -49,17 +51,25 @@ class Entry:
 class Timeline:
     """What is on record of an item, oldest first, and of which kinds there is more than is shown."""
 
+    item: Item
     entries: list[Entry]
     cut: list[str]
     events: int
 
 
-def of(item: Item, *, kinds: tuple[str, ...] = KINDS) -> Timeline:
-    """Return the timeline of an item: of these kinds, at most `MOST` of each."""
-    sides = [one for one in (item.connection, item.target_connection) if one is not None]
-    events = list(
-        Event.objects.filter(connection__in=sides).order_by("-pk").values_list("pk", "remote_id")[:MOST_EVENTS]
+def of(item_id: int, *, kinds: tuple[str, ...] = KINDS) -> Timeline | None:
+    """Return the timeline of an item: of these kinds, at most `MOST` of each. None when there is no such item."""
+    known = Event.objects.filter(connection__in=[OuterRef("connection"), OuterRef("target_connection")])
+    newest = known.order_by("-pk").values(one=JSONObject(pk="pk", remote_id="remote_id"))[:MOST_EVENTS]
+    rows = Item.objects.select_related("batch", "connection__calendar", "target_connection")
+    rows = rows.defer(
+        *(f"{side}__{name}" for side in ("connection", "target_connection") for name in Connection.SEALED)
     )
+    item = rows.annotate(known_events=ArraySubquery(newest)).filter(pk=item_id).first()
+    if item is None:
+        return None
+    sides = [one for one in (item.connection, item.target_connection) if one is not None]
+    events = [(one["pk"], one["remote_id"]) for one in item.known_events]
     readers = {
         STEP: lambda: _steps(item),
         CALL: lambda: _calls(item, [one.remote_id for one in sides] + [remote for _, remote in events]),
@@ -75,7 +85,7 @@ def of(item: Item, *, kinds: tuple[str, ...] = KINDS) -> Timeline:
         if len({one.row.pk for one in found if one.row is not None}) >= MOST:
             cut.append(kind)
         entries += found
-    return Timeline(sorted(entries, key=lambda one: (one.at, KINDS.index(one.kind))), cut, len(events))
+    return Timeline(item, sorted(entries, key=lambda one: (one.at, KINDS.index(one.kind))), cut, len(events))
 
 
 def _steps(item: Item) -> Iterator[Entry]:

@@ -133,14 +133,14 @@ class ItemAdmin(ExportAdmin, HistoryAdmin):
 
     def timeline_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Show everything that is on record about an item, in order."""
-        item = self.get_object(request, str(object_id))
-        if item is None:
-            raise Http404(str(_("There is no such item.")))
-        if not self.has_view_permission(request, item):
+        if not self.has_view_permission(request):
             raise PermissionDenied(str(_("Seeing a timeline needs the permission to view items.")))
         kind = request.GET.get("kind", "")
         kinds = (kind,) if kind in timeline.KINDS else timeline.KINDS
-        shown = timeline.of(item, kinds=kinds)
+        shown = timeline.of(object_id, kinds=kinds)
+        if shown is None:
+            raise Http404(str(_("There is no such item.")))
+        item = shown.item
         context = {
             **self.admin_site.each_context(request),
             "title": _("Timeline of %(item)s") % {"item": item},

@@ -22,7 +22,8 @@ def test_every_call_of_a_move_is_on_record_and_its_timeline_tells_the_way() -> N
     recording.write()
     assert ProviderCall.objects.count() == move.door.calls
     item = Item.objects.filter(status=ItemStatus.DONE, kind=Item.Kind.CONNECTION).earliest("pk")
-    told = timeline.of(item)
+    told = timeline.of(item.pk)
+    assert told is not None
     assert [entry.at for entry in told.entries] == sorted(entry.at for entry in told.entries)
     steps = [entry.what for entry in told.entries if entry.kind == timeline.STEP]
     for earlier, later in (("Recreate", "Verify"), ("Verify", "Hand over"), ("Hand over", "Delete old")):
