@@ -59,7 +59,7 @@ class Timeline:
 
 def of(item_id: int, *, kinds: tuple[str, ...] = KINDS) -> Timeline | None:
     """Return the timeline of an item: of these kinds, at most `MOST` of each. None when there is no such item."""
-    known = Event.objects.filter(connection__in=[OuterRef("connection"), OuterRef("target_connection")])
+    known = Event.objects.filter(Q(connection=OuterRef("connection")) | Q(connection=OuterRef("target_connection")))
     newest = known.order_by("-pk").values(one=JSONObject(pk="pk", remote_id="remote_id"))[:MOST_EVENTS]
     rows = Item.objects.select_related("batch", "connection__calendar", "target_connection")
     rows = rows.defer(

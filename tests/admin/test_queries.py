@@ -179,7 +179,7 @@ def queries_by_page(client: Client, get: Callable[..., Any], batch: Batch) -> di
     pages["start"] = reverse("admin:index")
     pages["live part of the start"] = reverse("dashboard-live")
     pages["help"] = reverse("help")
-    for text in ("person", "customer-1", "https://meet.example/room-1", "00000000-0000", "@customer"):
+    for text in ("person", "customer-", "https://meet.example/room-", "00000000-0000", "@customer"):
         pages[f"search for {text}"] = f"{reverse('search')}?{urlencode({'q': text})}"
     of_policy = (BotProfile, Calendar, Customer, Event, RecordingChoice, RecordingPolicy)
     of_relay = (Application, ApplicationSecret, Relayed)
