@@ -22,6 +22,7 @@ from migrations_app import checks, cuts, engine, tasks
 from migrations_app.itineraries import BACK, Step, allows, position
 from migrations_app.models import Batch, BatchStatus, ErrorKind, Finding, Item, ItemStatus, Selection, Severity
 from recallops import clock
+from recallops.digest import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 class Refused(Exception):
     """The act is not allowed now; the sentence says why and what to do."""
+
+
+class NeedsApproval(Refused):
+    """All else is right, but a second person has to approve it; `approvals.ask` asks for that."""
 
 
 CHANGED_MEANWHILE = "Somebody else changed this batch in the meantime. Reload the page and look again."
@@ -55,6 +60,9 @@ TOO_LATE_BACK = (
     "its calendars back."
 )
 CONFIRM_BACK = "Deleting in {target} what this batch made there must be confirmed by typing the batch's name: {slug}"
+SECOND_PERSON = _(
+    "A second person has to approve this, because {workspaces} is set so: ask for it on the batch's page in the admin."
+)
 NEEDS_CONFIRMATION = "Deleting calendars in {source} must be confirmed by typing the batch's name."
 
 
@@ -137,6 +145,13 @@ def join_family(source: Workspace, target: Workspace) -> None:
     target.family, target.dedup_scheme = source.family, source.dedup_scheme
 
 
+def digest(batch: Batch) -> str:
+    """Return a short text that changes when a person decided something about a batch: what its page's forms show."""
+    order = batch.handover
+    decided = [batch.goal, order.paused, order.backwards, order.cut_line, batch.delete_confirmed_at, batch.closed_at]
+    return digest_of([*decided, batch.soak, batch.canary_wait, batch.drivers, batch.tell_customers])
+
+
 def buttons(batch: Batch) -> list[Button]:
     """Return the track of a batch: every step with its state, and whether its button may be pressed."""
     goal, now = position(batch.goal), position(batch.step)
@@ -182,20 +197,34 @@ def _refusal(batch: Batch, step: Step, blocking: list[Finding], stale: str) -> s
     return ""
 
 
-def set_goal(batch: Batch, step: Step, *, actor: Any, confirm: str = "") -> None:
+def careful(batch: Batch) -> list[str]:
+    """Return those of a batch's workspaces that want a second person for deletes."""
+    return [workspace.slug for workspace in (batch.source, batch.target) if workspace.second_person]
+
+
+def require_second_person(batch: Batch) -> None:
+    """Raise NeedsApproval where one of the batch's workspaces wants a second person for deletes."""
+    if slugs := careful(batch):
+        raise NeedsApproval(SECOND_PERSON.format(workspaces=", ".join(slugs)))
+
+
+def set_goal(batch: Batch, step: Step, *, actor: Any, confirm: str = "", approved_by: Any = None) -> None:
     """Allow everything up to a step. Raises Refused.
 
-    `confirm` is the batch's name, typed; needed once for *delete old* and beyond.
+    `confirm` is the batch's name, typed; needed once for *delete old* and beyond. `approved_by` is the second person,
+    where there is one: `approvals.approve` passes it, and then `actor` is who asked and typed the name.
     """
     batch.refresh_from_db()
     if refusal := _refusal(batch, step, list(_blocking(batch)[:50]), checks.stale(batch)):
         raise Refused(refusal)
     confirmed: dict[str, Any] = {}
     if position(step) >= position(Step.DELETE_OLD) and not batch.delete_confirmed_at:
-        if not confirm:
-            raise Refused(NEEDS_CONFIRMATION.format(source=batch.source))
-        if confirm.strip() != batch.slug:
-            raise Refused(WRONG_NAME.format(slug=batch.slug))
+        if approved_by is None:
+            if not confirm:
+                raise Refused(NEEDS_CONFIRMATION.format(source=batch.source))
+            if confirm.strip() != batch.slug:
+                raise Refused(WRONG_NAME.format(slug=batch.slug))
+            require_second_person(batch)
         confirmed = {
             "delete_confirmed_at": clock.now(),
             "delete_confirmed_by": actor if getattr(actor, "pk", None) else None,
@@ -206,7 +235,14 @@ def set_goal(batch: Batch, step: Step, *, actor: Any, confirm: str = "") -> None
             raise Refused(CHANGED_MEANWHILE)
         if position(step) >= position(Step.HAND_OVER):
             Handover.objects.filter(pk=batch.handover_id).update(allowed=True)
-        AuditEntry.objects.record(actor=actor, action="batch.goal", subject=batch, before=batch.goal, after=step.value)
+        AuditEntry.objects.record(
+            actor=approved_by or actor,
+            action="batch.goal",
+            subject=batch,
+            before=batch.goal,
+            after=step.value,
+            **({"asked_by": str(actor)} if approved_by else {}),
+        )
         # meetings that were judged while hand over was not allowed rest for days: wake them
         first = position(step) >= position(Step.HAND_OVER) > position(batch.goal)
         transaction.on_commit(tasks.look_again if first else tasks.ring)
@@ -245,10 +281,11 @@ def set_paused(batch: Batch, paused: bool, *, actor: Any, reason: str = "") -> N
         transaction.on_commit(tasks.look_again)
 
 
-def go_back(batch: Batch, *, actor: Any, confirm: str = "") -> None:
+def go_back(batch: Batch, *, actor: Any, confirm: str = "", approved_by: Any = None) -> None:
     """Cancel or reverse: every calendar is in the source again, and what the batch made in the target is deleted.
 
-    `confirm` is the batch's name, typed; needed where the batch may have made anything in the target. Raises Refused.
+    `confirm` is the batch's name, typed; needed where the batch may have made anything in the target. `approved_by`:
+    as of `set_goal`. Raises Refused.
     """
     batch.refresh_from_db()
     external = [batch.source.family] if batch.handover.external else []
@@ -261,8 +298,10 @@ def go_back(batch: Batch, *, actor: Any, confirm: str = "") -> None:
             raise Refused(ALREADY_BACK)
         confirmed: dict[str, Any] = {}
         if allows(batch.goal, Step.RECREATE):
-            if confirm.strip() != batch.slug:
-                raise Refused(CONFIRM_BACK.format(target=batch.target, slug=batch.slug))
+            if approved_by is None:
+                if confirm.strip() != batch.slug:
+                    raise Refused(CONFIRM_BACK.format(target=batch.target, slug=batch.slug))
+                require_second_person(batch)
             confirmed = {
                 "delete_confirmed_at": clock.now(),
                 "delete_confirmed_by": actor if getattr(actor, "pk", None) else None,
@@ -285,7 +324,13 @@ def go_back(batch: Batch, *, actor: Any, confirm: str = "") -> None:
         if external:
             cuts.take_all_back(batch)
         assignments.touch_handover(batch.handover)
-        AuditEntry.objects.record(actor=actor, action="batch.go_back", subject=batch, at_step=step)
+        AuditEntry.objects.record(
+            actor=approved_by or actor,
+            action="batch.go_back",
+            subject=batch,
+            at_step=step,
+            **({"asked_by": str(actor)} if approved_by else {}),
+        )
         transaction.on_commit(tasks.look_again)
 
 

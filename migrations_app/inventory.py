@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value
 
 from calendars.models import Assignment, Connection, Event, Handover, OAuthClient, Occurrence, RateBudget
 from calendars.scheduling.rows import numbers_for
@@ -56,6 +56,14 @@ def why_not_movable(connection: Connection) -> tuple[str, str]:
             "press retry.",
         )
     return "", ""
+
+
+def needs_person() -> Q:
+    """Return the same as `why_not_movable` as a condition on connections: whether there is a reason at all."""
+    known = OAuthClient.objects.filter(platform=OuterRef("calendar__platform"), client_id=OuterRef("oauth_client_id"))
+    stored = known.exclude(Q(client_secret="") & Q(private_key=""))
+    nameless = Q(calendar__email=F("remote_id"))
+    return nameless | ~Q(status="connected") | Q(has_token=False) | (Q(has_secret=False) & ~Exists(stored))
 
 
 def _client(connection: Connection) -> bool:

@@ -153,12 +153,16 @@ def necessary_calls(load: Load, role: str, *, steps: Collection[Step] = tuple(St
     return dict(calls)
 
 
+def calls(load: Load, *, steps: Collection[Step]) -> dict[tuple[str, str], int]:
+    """Return how often each endpoint of both workspaces must be called for some steps, by (role, endpoint)."""
+    return {**necessary_calls(load, SOURCE, steps=steps), **necessary_calls(load, TARGET, steps=steps)}
+
+
 def bound(load: Load, limits: Mapping[str, Limits], *, steps: Collection[Step] = tuple(Step)) -> Bound | None:
     """Return what bounds a move, or some steps of it: `limits` by role. None when nothing is limited."""
     bounds = [
-        Bound(role, endpoint, calls, 60 * calls / limits[role][endpoint])
-        for side in (SOURCE, TARGET)
-        for (role, endpoint), calls in necessary_calls(load, side, steps=steps).items()
+        Bound(role, endpoint, count, 60 * count / limits[role][endpoint])
+        for (role, endpoint), count in calls(load, steps=steps).items()
         if endpoint in limits.get(role, {})
     ]
     return max(bounds, key=lambda bound: bound.seconds, default=None)
@@ -170,15 +174,15 @@ def bound_seconds(load: Load, limits: Mapping[str, Limits]) -> float:
     return found.seconds if found else 0.0
 
 
-def ordered_seconds(load: Load, limits: Mapping[str, Limits]) -> float:
-    """Return the shortest time when what cannot overlap is done one after the other."""
-    bounds = (bound(load, limits, steps=steps) for steps in STRETCHES)
+def ordered_seconds(load: Load, limits: Mapping[str, Limits], *, steps: Collection[Step] = tuple(Step)) -> float:
+    """Return the shortest time for some steps when what cannot overlap is done one after the other."""
+    bounds = (bound(load, limits, steps=stretch.intersection(steps)) for stretch in STRETCHES)
     return sum(found.seconds for found in bounds if found)
 
 
-def predicted_duration(load: Load, limits: Mapping[str, Limits]) -> timedelta:
+def predicted_duration(load: Load, limits: Mapping[str, Limits], *, steps: Collection[Step] = tuple(Step)) -> timedelta:
     """Return the time to expect for the calls: the shortest one, as near as the engine comes to it."""
-    return timedelta(seconds=ordered_seconds(load, limits) / EFFICIENCY)
+    return timedelta(seconds=ordered_seconds(load, limits, steps=steps) / EFFICIENCY)
 
 
 def sentence(load: Load, limits: Mapping[str, Limits], *, regions: Mapping[str, str]) -> str:
@@ -186,10 +190,11 @@ def sentence(load: Load, limits: Mapping[str, Limits], *, regions: Mapping[str, 
     found = bound(load, limits)
     if found is None:
         return "no limit bounds it"
-    return f"{_about(predicted_duration(load, limits))}, bound by {found.endpoint} in {regions[found.role]}"
+    return f"{about(predicted_duration(load, limits))}, bound by {found.endpoint} in {regions[found.role]}"
 
 
-def _about(duration: timedelta) -> str:
+def about(duration: timedelta) -> str:
+    """Return a duration in words, as exact as a prediction is."""
     minutes = ceil(duration / timedelta(minutes=1))
     if minutes <= 1:
         return "about a minute"

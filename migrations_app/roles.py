@@ -17,7 +17,8 @@ calendars.view:application assignment auditentry bot botprofile calendar connect
 calendars.view:endpointlimit
 calendars.view:event handover idmapping intent providercall recordingchoice recordingpolicy region relayed
 calendars.view:webhookendpoint webhookrefusal workspace
-migrations_app.view:alert alertchannel batch finding item mailtemplate message rehearsal reportkey sharegroup
+migrations_app.view:alert alertchannel approval batch finding item mailtemplate message rehearsal reportkey
+migrations_app.view:sharegroup
 """
 
 DRIVEN = """

@@ -8,8 +8,6 @@ values are shown is in `admin_display`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -28,6 +26,7 @@ from django.utils.translation import gettext_lazy as _
 
 from recallops.admin_counts import AtLeast
 from recallops.admin_display import change_url, read_only_moments
+from recallops.digest import digest_of
 from recallops.encryption import EncryptedTextField
 
 if TYPE_CHECKING:
@@ -126,11 +125,6 @@ def post_action(
         return method
 
     return mark
-
-
-def digest_of(state: Any) -> str:
-    """Return a short text that differs when a state, of plain values, differs."""
-    return hashlib.sha256(json.dumps(state, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class UncountedChangeList(BaseChangeList):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from recallops import viewer_zone
 
@@ -98,6 +99,17 @@ def _moment_again(text: str) -> str | SafeString:
 def read_only_moments(model: type[Model]) -> dict[str, Callable[[str], str | SafeString]]:
     """Return how unfold is to show the moments among the fields of a model that are only looked at."""
     return {field.name: _moment_again for field in model._meta.fields if isinstance(field, DateTimeField)}
+
+
+def ago(span: timedelta | None) -> str:
+    """Return a span of time as it is said of the past; empty for none."""
+    if span is None:
+        return ""
+    seconds = max(0, round(span.total_seconds()))
+    for unit, size, most in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
+        if seconds < size * most:
+            return _("{count} {unit} ago").format(count=seconds // size, unit=unit)
+    return _("{count} days ago").format(count=seconds // 86400)
 
 
 def moment(name: str, description: _StrOrPromise = "", *, ordering: bool = True) -> Callable[[Any], str | SafeString]:

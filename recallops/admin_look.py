@@ -91,6 +91,7 @@ UNFOLD: dict[str, Any] = {
                     _link("Share groups", "hub", "migrations_app", "sharegroup"),
                     _link("Rehearsals", "theater_comedy", "migrations_app", "rehearsal"),
                     _link("Findings", "report", "migrations_app", "finding"),
+                    _link("Approvals", "how_to_reg", "migrations_app", "approval"),
                     _link("Ledger", "fact_check", "calendars", "assignment"),
                 ],
             },

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 from django.db.backends.signals import connection_created
+from django.db.models import DurationField, ExpressionWrapper, Max
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
@@ -91,6 +92,13 @@ def workers_alive(*, within: float | None = None) -> bool:
     """Tell whether the heartbeat of any machine's workers came back lately (the guard's limit)."""
     span = timedelta(seconds=settings.HEARTBEAT_STALE_SECONDS if within is None else within)
     return WorkerHeartbeat.objects.filter(beaten_at__gte=Now() - span).exists()
+
+
+def last_sign() -> timedelta | None:
+    """Return how long ago the newest heartbeat of any machine's workers came back; None where none is known."""
+    newest = ExpressionWrapper(Now() - Max("beaten_at"), output_field=DurationField())
+    found: timedelta | None = WorkerHeartbeat.objects.aggregate(since=newest)["since"]
+    return found
 
 
 def pump() -> int:

@@ -118,6 +118,7 @@ class WorkspaceAdmin(AuditedAdmin):
                     "dedup_scheme",
                     "bot_profile",
                     "reserve_percent",
+                    "second_person",
                     "full_read_at",
                 ]
             },

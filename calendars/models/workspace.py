@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F
+from django.utils.translation import gettext_lazy as _
 
 from calendars.models.region import EndpointLimit, Region
 from recallops import clock
@@ -68,6 +69,12 @@ class Workspace(models.Model):
     )
     reserve_percent = models.PositiveSmallIntegerField(
         default=20, help_text="Share of every limit that is left to the company's live product."
+    )
+
+    second_person = models.BooleanField(
+        _("second person for deletes"),
+        default=False,
+        help_text=_("Deleting calendars in a batch from or to here waits until another person has approved it."),
     )
 
     # Numbers of the hand-over: handover numbers F, L, M, A, P of docs/handover.md.

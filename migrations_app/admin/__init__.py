@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migrations_app.admin import (
     alerts,
+    approvals,
     batches,
     drafts,
     findings,
@@ -17,6 +18,7 @@ from migrations_app.admin import (
 
 __all__ = [
     "alerts",
+    "approvals",
     "batches",
     "drafts",
     "findings",

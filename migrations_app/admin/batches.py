@@ -30,11 +30,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from calendars.models import AuditEntry
-from migrations_app import control, drafts, rehearsals, report
-from migrations_app.admin import draft_pages, mail_page, page, signed_report
+from migrations_app import approvals, control, drafts, presses, rehearsals, report
+from migrations_app.admin import draft_pages, mail_page, page, signed_report, track
 from migrations_app.admin import rehearsals as rehearsal_pages
 from migrations_app.admin.forms import CutLineForm, GoalForm, NumbersForm
-from migrations_app.control import Refused
+from migrations_app.control import NeedsApproval, Refused
 from migrations_app.itineraries import Step, allows, position
 from migrations_app.mail.acts import set_tell
 from migrations_app.models import Batch, BatchStatus, ReportKey, Selection
@@ -42,26 +42,30 @@ from migrations_app.report_format import pieces
 from migrations_app.steps.hand_over import propose
 from recallops.admin_base import HistoryAdmin, post_action
 from recallops.admin_display import badge, moment
+from recallops.logs import one_line
 from recallops.snapshots import one_moment
 
-MOMENTS = [("before", "before"), ("cut", "at the cut"), ("after", "after"), ("now", "now")]
+MOMENTS = [("before", _("before")), ("cut", _("at the cut")), ("after", _("after")), ("now", _("now"))]
 FILE_PIECE = 64_000
 POLL_SECONDS = 2
 POLL_SHARE = 20  # a page that takes long to read is read less often: at most a twentieth of the time
 CHECKING = _("The checks are on their way; what they find is shown here.")
-ALLOWED = "“{step}” is allowed now."
-CUT = "Meetings that start at {at} UTC or later go to the target."
-PAUSED = "Paused. Hand-overs that have begun are brought to their end."
-RESUMED = "Goes on."
-RETRIED = "{count} will be tried again."
-LEFT = "{count} stay where they are for good."
-SENT_BACK = "It goes back: every calendar to the source, and what the batch made in the target is deleted at the end."
+ALLOWED = _("“{step}” is allowed now.")
+CUT = _("Meetings that start at {at} UTC or later go to the target.")
+PAUSED = _("Paused. Hand-overs that have begun are brought to their end.")
+RESUMED = _("Goes on.")
+RETRIED = _("{count} will be tried again.")
+LEFT = _("{count} stay where they are for good.")
+SENT_BACK = _(
+    "It goes back: every calendar to the source, and what the batch made in the target is deleted at the end."
+)
 REHEARSED = _("The rehearsal is asked for; it begins within seconds and takes some minutes.")
-NOTHING_FAILED = "Nothing has failed and nothing waits for a person, so nothing was changed."
-NO_NUMBERS_CHANGED = "Nothing was changed."
-NUMBERS_CHANGED = "Changed: {names}."
-NOT_TO_DELETE = "This deletes calendars at the provider, which takes the role of an approver. Ask one to press it."
-CLOSED_NUMBERS = "This batch is closed; its numbers stay."
+ASKED = _("Asked. Another person who may approve finds it under “Approvals”; nothing is allowed until then.")
+NOT_TO_DELETE = _("This deletes calendars at the provider, which takes the role of an approver. Ask one to press it.")
+NOTHING_FAILED = _("Nothing has failed and nothing waits for a person, so nothing was changed.")
+NO_NUMBERS_CHANGED = _("Nothing was changed.")
+NUMBERS_CHANGED = _("Changed: {names}.")
+CLOSED_NUMBERS = _("This batch is closed; its numbers stay.")
 
 NOT_TO_SEE = _("Seeing batches needs the permission to view them.")
 
@@ -79,7 +83,7 @@ class BatchAdmin(HistoryAdmin):
         _("Make a batch"),
     )
 
-    list_display = ["slug", "source", "target", "step", "state", "reason", moment("changed_at", "last real change")]
+    list_display = ["slug", "source", "target", "step", "state", "reason", moment("changed_at", _("last real change"))]
     list_select_related = ["source", "target", "handover"]
     list_filter = ["status", "step", "source", "target"]
     search_fields = ["slug__startswith"]
@@ -88,7 +92,7 @@ class BatchAdmin(HistoryAdmin):
 
     def shown(self, obj: Any) -> str:
         """What people decide; progress goes on under a page that is shown."""
-        return page.controls_digest(obj)
+        return control.digest(obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """As Django's own permissions say."""
@@ -98,22 +102,29 @@ class BatchAdmin(HistoryAdmin):
         """Pressing a button changes the batch; the row's own form does not exist."""
         return request.user.has_perm("migrations_app.change_batch")
 
+    def has_delete_old_permission(self, request: HttpRequest, obj: Batch | None = None) -> bool:
+        """Allowing a batch to delete calendars; where a second person approves that, whoever drives may ask for it."""
+        if obj is not None and control.careful(obj):
+            return self.has_drive_permission(request, obj)
+        return self.has_drive_permission(request, obj) and request.user.has_perm("migrations_app.delete_old")
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Batch]:
         """Leave out drafts: they have a list and pages of their own."""
         rows: QuerySet[Batch] = super().get_queryset(request)
         return rows.filter(draft=False)
 
-    @admin.display(description="status", ordering="status")
+    @admin.display(description=_("status"), ordering="status")
     def state(self, obj: Batch) -> SafeString:
         """Its status, and whether it is paused."""
         if obj.handover.paused and not obj.closed_at:
-            return badge("paused", "warning")
+            return badge(_("paused"), "warning")
         return badge(obj.get_status_display(), BatchStatus(obj.status).colour)
 
     def get_urls(self) -> list[URLPattern]:
         """Add the live part, the cut lines and the report."""
         view = self.admin_site.admin_view
         own = [
+            path("<int:object_id>/presses/", view(self.presses_view), name="migrations_app_batch_presses"),
             path("<int:object_id>/live/", self.live_view, name="migrations_app_batch_live"),
             path("<int:object_id>/cut-lines/", view(self.cut_lines_view), name="migrations_app_batch_cut_lines"),
             path("<int:object_id>/report/", view(self.report_view), name="migrations_app_batch_report"),
@@ -129,7 +140,7 @@ class BatchAdmin(HistoryAdmin):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Go to the guided form."""
         if not self.has_add_permission(request):
-            raise PermissionDenied("Making a batch needs the permission to add batches.")
+            raise PermissionDenied(_("Making a batch needs the permission to add batches."))
         return HttpResponseRedirect(reverse("admin:migrations_app_batchdraft_add"))
 
     def change_view(
@@ -141,8 +152,7 @@ class BatchAdmin(HistoryAdmin):
             return HttpResponseRedirect(draft_pages.page_url("route", batch))
         may_change = self.has_drive_permission(request, batch)
         shown = page.live(batch, may_change=may_change)
-        track = shown["track"]
-        delete = next((stop for stop in track if stop.step == Step.DELETE_OLD), None)
+        delete = next((stop for stop in shown["track"] if stop.step == Step.DELETE_OLD), None)
         context = {
             **self.admin_site.each_context(request),
             **shown,
@@ -153,6 +163,10 @@ class BatchAdmin(HistoryAdmin):
             "original": batch,
             "shown": shown["controls"],
             "delete_stop": delete,
+            "may_delete": self.has_delete_old_permission(request, batch),
+            "no_delete": NOT_TO_DELETE,
+            "careful": ", ".join(control.careful(batch)),
+            **self._previews(batch, asked="presses" in request.GET),
             "cut_line": batch.handover.cut_line,
             "rehearsal": rehearsal_pages.card(batch),
             "numbers_form": NumbersForm(
@@ -191,6 +205,22 @@ class BatchAdmin(HistoryAdmin):
             response = TemplateResponse(request, "admin/migrations_app/batch/_live.html", {**context, "swap": True})
         response["Cache-Control"] = "no-store"
         return response
+
+    def presses_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Say what each button would do; counted when the page asks for it, beside what is live."""
+        batch = self._batch_or_404(request, str(object_id))
+        shown = self._previews(batch, asked=True)
+        if of := request.GET.get("of", ""):
+            shown = {"previews": [one for one in shown["previews"] if one.press == of], "of": True}
+        response = TemplateResponse(request, "admin/migrations_app/batch/_presses.html", shown)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def _previews(self, batch: Batch, *, asked: bool) -> dict[str, Any]:
+        if not asked:
+            return {"previews": None}
+        found = presses.previews(batch, track.limits(batch))
+        return {"previews": found, "delete_previews": [one for one in found if one.press == Step.DELETE_OLD]}
 
     def cut_lines_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Offer cut lines; read when the page asks for them, since all meetings to come are looked at."""
@@ -259,9 +289,9 @@ class BatchAdmin(HistoryAdmin):
         """Whoever may press may look."""
         return bool(super().has_view_permission(request, obj)) or self.has_drive_permission(request)
 
-    def _require_delete(self, request: HttpRequest) -> None:
+    def _require_delete(self, request: HttpRequest, obj: Batch) -> None:
         """Whoever drives a batch may not yet let it delete anything at a provider."""
-        if not request.user.has_perm("migrations_app.delete_old"):
+        if not self.has_delete_old_permission(request, obj):
             raise PermissionDenied(NOT_TO_DELETE)
 
     def _poll(self, batch: Batch, shown: dict[str, Any], *, took: float) -> dict[str, Any]:
@@ -273,7 +303,7 @@ class BatchAdmin(HistoryAdmin):
 
     # --- acts
 
-    @post_action(label="allow a step", permission="drive")
+    @post_action(label=_("allow a step"), permission="drive")
     def goal(self, request: HttpRequest, obj: Batch) -> str:
         """Allow everything up to a step."""
         form = GoalForm(request.POST)
@@ -281,17 +311,27 @@ class BatchAdmin(HistoryAdmin):
             raise Refused(f"There is no such step. The steps are {', '.join(step.label for step in obj.steps)}.")
         step = Step(form.cleaned_data["step"])
         if position(step) >= position(Step.DELETE_OLD):
-            self._require_delete(request)
-        control.set_goal(obj, step, actor=request.user, confirm=form.cleaned_data["confirm"])
+            self._require_delete(request, obj)
+        try:
+            control.set_goal(obj, step, actor=request.user, confirm=form.cleaned_data["confirm"])
+        except NeedsApproval:
+            return self._ask(request, obj, step)
         return ALLOWED.format(step=step.label)
 
-    @post_action(label="run the checks again", permission="drive")
+    def _ask(self, request: HttpRequest, obj: Batch, step: Step | None) -> str:
+        """Ask for a second person's approval, with what that person shall read."""
+        told = presses.preview(obj, step.value if step else presses.BACK)
+        reason = one_line(request.POST.get("reason", ""))[:400]
+        approvals.ask(obj, step, actor=request.user, reason=reason, sentences=told.sentences if told else ())
+        return str(ASKED)
+
+    @post_action(label=_("run the checks again"), permission="drive")
     def check_again(self, request: HttpRequest, obj: Batch) -> str:
         """Run preflight again."""
         drafts.check(obj, actor=request.user)
         return str(CHECKING)
 
-    @post_action(label="set the cut line", permission="drive")
+    @post_action(label=_("set the cut line"), permission="drive")
     def cut_line(self, request: HttpRequest, obj: Batch) -> str:
         """Choose which meetings go to the target."""
         form = CutLineForm(request.POST)
@@ -300,41 +340,44 @@ class BatchAdmin(HistoryAdmin):
         control.set_cut_line(obj, form.cleaned_data["at"], actor=request.user)
         return CUT.format(at=f"{form.cleaned_data['at']:%Y-%m-%d %H:%M}")
 
-    @post_action(label="pause", permission="drive")
+    @post_action(label=_("pause"), permission="drive")
     def pause(self, request: HttpRequest, obj: Batch) -> str:
         """Stop new work."""
         control.set_paused(obj, True, actor=request.user, reason=request.POST.get("reason", "")[:400])
-        return PAUSED
+        return str(PAUSED)
 
-    @post_action(label="resume", permission="drive")
+    @post_action(label=_("resume"), permission="drive")
     def resume(self, request: HttpRequest, obj: Batch) -> str:
         """Go on."""
         control.set_paused(obj, False, actor=request.user, reason=request.POST.get("reason", "")[:400])
-        return RESUMED
+        return str(RESUMED)
 
-    @post_action(label="tell customers", permission="drive")
+    @post_action(label=_("tell customers"), permission="drive")
     def tell_customers(self, request: HttpRequest, obj: Batch) -> str:
         """Switch e-mails to customers on or off."""
         on, reason = request.POST.get("on") == "1", request.POST.get("reason", "").strip()[:400]
         return set_tell(obj, on, actor=request.user, reason=reason)
 
-    @post_action(label="retry failed", permission="drive")
+    @post_action(label=_("retry failed"), permission="drive")
     def retry_failed(self, request: HttpRequest, obj: Batch) -> str:
         """Try again what failed or waited for a person."""
         count = control.retry_failed(obj, actor=request.user)
         if not count:
-            raise Refused(NOTHING_FAILED)
+            raise Refused(str(NOTHING_FAILED))
         return RETRIED.format(count=count)
 
-    @post_action(label="go back", permission="drive")
+    @post_action(label=_("go back"), permission="drive")
     def go_back(self, request: HttpRequest, obj: Batch) -> str:
         """Cancel or reverse."""
         if allows(obj.goal, Step.RECREATE):
-            self._require_delete(request)
-        control.go_back(obj, actor=request.user, confirm=request.POST.get("confirm", "")[:80])
-        return SENT_BACK
+            self._require_delete(request, obj)
+        try:
+            control.go_back(obj, actor=request.user, confirm=request.POST.get("confirm", "")[:80])
+        except NeedsApproval:
+            return self._ask(request, obj, None)
+        return str(SENT_BACK)
 
-    @post_action(label="leave failed where they are", permission="drive")
+    @post_action(label=_("leave failed where they are"), permission="drive")
     def leave_failed(self, request: HttpRequest, obj: Batch) -> str:
         """Give up on what failed, so that the batch can end."""
         count = control.leave_failed(obj, actor=request.user, reason=request.POST.get("reason", ""))
@@ -346,7 +389,7 @@ class BatchAdmin(HistoryAdmin):
         rehearsals.ask(obj, actor=request.user)
         return str(REHEARSED)
 
-    @post_action(label="change the numbers", permission="drive")
+    @post_action(label=_("change the numbers"), permission="drive")
     def numbers(self, request: HttpRequest, obj: Batch) -> str:
         """Change waits and width."""
         form = NumbersForm(request.POST)
@@ -356,10 +399,10 @@ class BatchAdmin(HistoryAdmin):
         if any(isinstance(value, timedelta) and value < timedelta(0) for value in changed.values()):
             raise Refused("A wait cannot be negative.")
         if not changed:
-            return NO_NUMBERS_CHANGED
+            return str(NO_NUMBERS_CHANGED)
         with transaction.atomic():
             if not Batch.objects.filter(pk=obj.pk, closed_at=None).update(**changed):
-                raise Refused(CLOSED_NUMBERS)
+                raise Refused(str(CLOSED_NUMBERS))
             AuditEntry.objects.record(
                 actor=request.user,
                 action="batch.numbers",

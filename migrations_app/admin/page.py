@@ -7,50 +7,45 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Case, CharField, Count, F, IntegerField, Min, OuterRef, Q, Value, When
-from django.db.models.functions import Cast, JSONObject
+from django.db.models import Case, Count, IntegerField, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import JSONObject
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from calendars.admin.ledger import VERDICT_COLOURS
-from calendars.models import Assignment, AuditEntry, Customer, Verdict
+from calendars.models import Assignment, AuditEntry, Customer, RateBudget, Verdict
 from migrations_app import checks, control, undo
-from migrations_app.admin import group_summary, rehearsals
+from migrations_app.admin import group_summary, rehearsals, track, waits
 from migrations_app.admin.acts import ACTS
 from migrations_app.admin.items import STATUS_COLOURS, items_url
 from migrations_app.coverage import assignments_of
-from migrations_app.itineraries import OF_THE_BATCH, OF_THE_ITEM, position
-from migrations_app.models import Batch, BatchStatus, CoverageReading, Finding, Item, ItemStatus, Severity, ShareGroup
+from migrations_app.itineraries import Step
+from migrations_app.models import (
+    Approval,
+    Batch,
+    BatchStatus,
+    CoverageReading,
+    Finding,
+    Item,
+    ItemStatus,
+    Severity,
+    ShareGroup,
+)
 from recallops import clock
-from recallops.admin_base import digest_of
 from recallops.admin_display import list_url
-from recallops.workers import workers_alive
+from recallops.digest import digest_of
+from recallops.workers import last_sign
 
-MOST_ROWS = 12
 MOST_FINDINGS = 20
 MOST_ACTS = 15
 MOST_NAMES = 12
 
 
-ONLY_LOOKING = "You may look at this batch but not change it: that needs the permission to change batches."
-NOT_STARTED = "Nothing is allowed yet. Press “Preflight” to let it look around; that writes nothing at the provider."
-NO_WORKERS = "No worker is alive: nothing moves until “manage.py workers” runs."
-PAUSED = "Paused: no new hand-over begins. Those that have begun are brought to their end."
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """One step on the track."""
-
-    step: str
-    label: str
-    state: str
-    word: str
-    passed: int
-    of: int
-    refusal: str
-    needs_confirmation: bool
-    next: bool
+NOT_STARTED = _("Nothing is allowed yet. Press “Preflight” to let it look around; that writes nothing at the provider.")
+NO_WORKERS = _("No worker is alive: nothing moves until “manage.py workers” runs.")
+PAUSED = _("Paused: no new hand-over begins. Those that have begun are brought to their end.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +56,6 @@ class Tally:
     count: int
     colour: str = ""
     url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """How many wait for one thing."""
-
-    what: str
-    status: str
-    reason: str
-    count: int
-    until: str
-
-
-STATE_WORDS = {"done": "done", "now": "now", "goal": "allowed", "ahead": "not allowed yet"}
 
 
 def fetch(pk: int) -> Batch | None:
@@ -94,6 +75,21 @@ def fetch(pk: int) -> Batch | None:
             )
         )
     )
+    either = Q(workspace=OuterRef("source")) | Q(workspace=OuterRef("target"))
+    budgets = (
+        RateBudget.objects.filter(either)
+        .order_by()
+        .values(one=JSONObject(workspace="workspace", endpoint="endpoint", per_minute="per_minute"))
+    )
+    waiting = (
+        Approval.objects.waiting()
+        .filter(batch=OuterRef("pk"))
+        .values(
+            one=JSONObject(
+                pk="pk", step="step", who="asked_by__username", at="asked_at", until="expires_at", sentences="sentences"
+            )
+        )
+    )
     return (
         Batch.objects.filter(pk=pk)
         .select_related(
@@ -110,6 +106,8 @@ def fetch(pk: int) -> Batch | None:
             customer_names=ArraySubquery(names[: MOST_NAMES + 1]),
             readings_json=ArraySubquery(readings),
             checks_json=checks.column(),
+            budgets_json=ArraySubquery(budgets),
+            approval_json=Subquery(waiting[:1]),
             **group_summary.columns(),
             **rehearsals.columns(),
         )
@@ -121,18 +119,20 @@ def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
     """Return all that changes while a batch runs: the live part of its page."""
     rows = _item_counts(batch)
     counts: _Counts = {(row["kind"], row["step"], row["status"]): row["count"] for row in rows}
+    moved = {key[1:]: n for key, n in counts.items() if key[0] == Item.Kind.CONNECTION}
     verdicts = _verdict_counts(batch)
     found = _findings(batch)
     return {
         "batch": batch,
         "status_colour": BatchStatus(batch.status).colour,
         "may_change": may_change,
-        "only_looking": ONLY_LOOKING,
+        "only_looking": track.ONLY_LOOKING,
         "notes": _notes(batch),
-        "track": (track := _track(batch, counts, may_change=may_change)),
-        "refusals": _refusals(track),
+        "track": (stops := track.track(batch, moved, may_change=may_change)),
+        "refusals": track.refusals(stops),
         "items": _items(batch, counts),
-        "waits": _waits(batch),
+        "waits": waits.waits(batch) + waits.next_presses(batch, moved),
+        "approval": _approval(batch),
         "coverage": _coverage(batch, verdicts),
         "groups": group_summary.summary(batch),
         "readings": _readings(batch),
@@ -141,13 +141,15 @@ def live(batch: Batch, *, may_change: bool) -> dict[str, Any]:
         "more_findings": len(found) > MOST_FINDINGS,
         "findings_url": list_url(Finding, batch__id__exact=batch.pk, state="open"),
         "acts": _acts(batch),
-        "controls": controls_digest(batch),
+        "controls": control.digest(batch),
     }
 
 
 def pulse() -> dict[str, Any]:
     """Return the sign of life of the workers, and when the page was read."""
-    return {"workers": workers_alive(), "read_at": clock.now(), "no_workers": NO_WORKERS}
+    since = last_sign()
+    alive = since is not None and since.total_seconds() <= settings.HEARTBEAT_STALE_SECONDS
+    return {"workers": alive, "last_sign": since, "read_at": clock.now(), "no_workers": NO_WORKERS}
 
 
 def digest(shown: dict[str, Any]) -> str:
@@ -167,14 +169,6 @@ def digest(shown: dict[str, Any]) -> str:
     plain["findings"] = [(one.pk, one.sentence, one.remedy, one.severity) for one in shown["findings"]]
     plain["acts"] = [entry.pk for entry, _ in shown["acts"]]
     return digest_of(plain)
-
-
-def controls_digest(batch: Batch) -> str:
-    """Return a short text that changes when a person changed what the forms of the page show."""
-    order = batch.handover
-    shown = [batch.goal, order.paused, order.backwards, order.cut_line, batch.delete_confirmed_at, batch.closed_at]
-    shown += [batch.soak, batch.canary_wait, batch.drivers, batch.tell_customers]
-    return digest_of(shown)
 
 
 # --- the parts
@@ -205,9 +199,9 @@ def _notes(batch: Batch) -> list[Tally]:
     """What must be said first, in sentences."""
     notes = []
     if not batch.goal:
-        notes.append(Tally(NOT_STARTED, 0, "info"))
+        notes.append(Tally(str(NOT_STARTED), 0, "info"))
     if batch.handover.paused:
-        notes.append(Tally(PAUSED, 0, "warning"))
+        notes.append(Tally(str(PAUSED), 0, "warning"))
     notes += [
         Tally(f"{workspace}: {workspace.trouble}", 0, "danger")
         for workspace in (batch.source, batch.target)
@@ -216,66 +210,11 @@ def _notes(batch: Batch) -> list[Tally]:
     return notes
 
 
-def _track(batch: Batch, counts: _Counts, *, may_change: bool) -> list[Stop]:
-    moved = {key: n for key, n in counts.items() if key[0] == Item.Kind.CONNECTION}
-    of = sum(n for (_, _, status), n in moved.items() if status != ItemStatus.NOT_MOVABLE)
-    stops: list[Stop] = []
-    next_found = False
-    for button in control.buttons(batch):
-        refusal = button.refusal if may_change else ONLY_LOOKING
-        is_next = not next_found and not refusal and not batch.closed_at
-        next_found = next_found or is_next
-        passed = 0
-        if button.step in OF_THE_ITEM:
-            passed = sum(
-                n
-                for (_, step, status), n in moved.items()
-                if status != ItemStatus.NOT_MOVABLE
-                and (status in (ItemStatus.DONE, ItemStatus.BACK) or position(step) > position(button.step))
-            )
-        stops.append(
-            Stop(
-                step=button.step.value,
-                label=button.label,
-                state=button.state,
-                word=_word(batch, button, left=of - passed if button.step in OF_THE_ITEM else 0),
-                passed=passed,
-                of=of if button.step not in OF_THE_BATCH else 0,
-                refusal=refusal,
-                needs_confirmation=button.needs_confirmation,
-                next=is_next,
-            )
-        )
-    return stops
-
-
-def _refusals(track: Sequence[Stop]) -> list[tuple[str, str]]:
-    """Return why buttons are missing, each sentence once with the steps it holds for."""
-    reasons: dict[str, list[str]] = {}
-    for stop in track:
-        if stop.refusal and stop.state != "done" and stop.refusal != control.ALREADY_ALLOWED.format(step=stop.label):
-            reasons.setdefault(stop.refusal, []).append(stop.label)
-    return [(", ".join(labels), sentence) for sentence, labels in reasons.items()]
-
-
-def _word(batch: Batch, button: control.Button, *, left: int) -> str:
-    """Return the state of a step in a word; calendars that did not come along are not passed over."""
-    if button.state == "done" and left:
-        return f"{left} not through"
-    if button.state != "now":
-        return STATE_WORDS[button.state]
-    if batch.status == BatchStatus.STOPPED:
-        return "stopped"
-    if position(button.step) > position(batch.goal):
-        return "waits for the press"
-    return "under way"
-
-
 def _items(batch: Batch, counts: _Counts) -> dict[str, Any]:
     """Counts of items by status, and by step and status, each a link to the rows."""
     moved = {key[1:]: n for key, n in counts.items() if key[0] == Item.Kind.CONNECTION}
     by_status: Counter[str] = Counter()
-    for (_, status), n in moved.items():
+    for (_step, status), n in moved.items():
         by_status[status] += n
     kind = Item.Kind.CONNECTION
     tallies = [
@@ -315,37 +254,13 @@ def _items(batch: Batch, counts: _Counts) -> dict[str, Any]:
     }
 
 
-def _waits(batch: Batch) -> list[Wait]:
-    """What items and meetings wait for, most frequent first; one query for both."""
-    none = Value("", output_field=CharField())
-    items = (
-        Item.objects.filter(batch=batch)
-        .exclude(reason="")
-        .order_by()
-        .values(what=Value("calendars", output_field=CharField()), state=F("status"), why=F("reason"))
-        .annotate(n=Count("pk"), until=Cast(Min("due_at"), CharField()))
-        .order_by("-n")[:MOST_ROWS]
-    )
-    meetings = (
-        assignments_of(batch)
-        .filter(~Q(reason=""), over=False)
-        .order_by()
-        .values(what=Value("meetings", output_field=CharField()), state=none, why=F("reason"))
-        .annotate(n=Count("pk"), until=Cast(Min("due_at"), CharField()))
-        .order_by("-n")[:MOST_ROWS]
-    )
-    labels = dict(ItemStatus.choices)
-    rows = [
-        Wait(
-            row["what"],
-            str(labels.get(row["state"], "waiting")),
-            row["why"],
-            row["n"],
-            row["until"] or "",
-        )
-        for row in items.union(meetings, all=True)
-    ]
-    return sorted(rows, key=lambda row: (-row.count, row.what, row.reason))
+def _approval(batch: Any) -> dict[str, Any] | None:
+    """The request that waits for a second person, with where it is decided."""
+    row: dict[str, Any] | None = batch.approval_json
+    if row is None:
+        return None
+    what = Step(row["step"]).label if row["step"] else _("the way back")
+    return {**row, "what": what, "url": reverse("admin:migrations_app_approval_change", args=[row["pk"]])}
 
 
 def _coverage(batch: Batch, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -375,7 +290,7 @@ def _readings(batch: Any) -> dict[str, Any]:
     verdicts = [verdict for verdict in Verdict if any(row and row["counts"].get(verdict) for _, row in moments)]
     return {
         "any": bool(taken),
-        "moments": [(moment.label, row["at"] if row else "not yet") for moment, row in moments],
+        "moments": [(moment.label, row["at"] if row else str(_("not yet"))) for moment, row in moments],
         "rows": [
             (verdict.label, [row["counts"].get(verdict, 0) if row else "–" for _, row in moments])
             for verdict in verdicts
@@ -405,10 +320,10 @@ def _case(order: dict[str, int]) -> Any:
 def _acts(batch: Batch) -> Sequence[tuple[AuditEntry, str]]:
     """Who pressed what, newest first, each with the act in words."""
     return [
-        (entry, ACTS.get(entry.action, entry.action))
+        (entry, str(ACTS.get(entry.action, entry.action)))
         for entry in AuditEntry.objects.filter(
             Q(subject_kind=Batch._meta.label_lower, subject_id=batch.pk)
-            | Q(subject_kind=Finding._meta.label_lower, data__batch=batch.pk)
+            | Q(subject_kind__in=[Finding._meta.label_lower, Approval._meta.label_lower], data__batch=batch.pk)
             | Q(subject_kind=ShareGroup._meta.label_lower, data__batch=batch.slug)
         ).order_by("-pk")[:MOST_ACTS]
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migrations_app.models.alert import Alert, AlertChannel, AlertKind, AlertPost
+from migrations_app.models.approval import Approval
 from migrations_app.models.batch import (
     Batch,
     BatchStatus,
@@ -27,6 +28,7 @@ __all__ = [
     "AlertChannel",
     "AlertKind",
     "AlertPost",
+    "Approval",
     "Batch",
     "BatchDraft",
     "BatchStatus",

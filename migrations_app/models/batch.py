@@ -98,6 +98,9 @@ class Batch(models.Model):
     )
     calls_before = models.JSONField(default=dict, editable=False)
     calls_after = models.JSONField(default=dict, editable=False, help_text="Once it is closed.")
+    planned = models.JSONField(
+        default=dict, editable=False, help_text="What the planner reckons with; made after the export."
+    )
     predicted_seconds = models.FloatField(null=True, editable=False, help_text="For the calls; made after the export.")
     predicted_bound = models.CharField(max_length=200, blank=True, editable=False)
     lease_token = models.UUIDField(null=True, editable=False)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 
 from django.db import connection, transaction
@@ -93,6 +94,7 @@ def _predict(batch: Batch) -> None:
     load, limits = inventory.load(batch), inventory.limits(batch)
     bound = planner.bound(load, limits)
     Batch.objects.filter(pk=batch.pk).update(
+        planned=asdict(load),
         predicted_seconds=planner.predicted_duration(load, limits).total_seconds(),
         predicted_bound=f"{bound.endpoint} in {inventory.regions(batch)[bound.role]}" if bound else "",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import template
@@ -41,6 +41,18 @@ def at(moment: datetime | None) -> str:
 def utc(moment: datetime | None) -> str:
     """Show a moment where no markup can stand, such as in a label: UTC, to the second."""
     return admin_display.utc(moment) or "–"
+
+
+@register.filter
+def ago(span: timedelta | None) -> str:
+    """Say how long ago something was, from a span of time."""
+    return admin_display.ago(span)
+
+
+@register.filter
+def since(moment: datetime | None) -> str:
+    """Say how long ago a moment of domain time was."""
+    return admin_display.ago(clock.now() - moment) if moment else ""
 
 
 @register.filter

@@ -23,6 +23,7 @@ from calendars.models import (
 from migrations_app import drafts, rehearsals
 from migrations_app.models import (
     AlertChannel,
+    Approval,
     Batch,
     BatchDraft,
     Finding,
@@ -46,6 +47,12 @@ def _gone(subject: Any) -> None:
     type(subject).objects.filter(pk=subject.pk).delete()
 
 
+def _somebody(subject: Any) -> User:
+    person = make.make_staff()
+    User.objects.filter(pk=person.pk).update(email="staff@recallops.example")
+    return person
+
+
 @dataclass(frozen=True, kw_only=True)
 class Act:
     """A button: what it is pressed on, what is posted, who may, when not, and what makes its page a stale one."""
@@ -60,6 +67,8 @@ class Act:
     refusal: str = "exist"
     meanwhile: Callable[[Any], None] | None = None
     """What somebody else does after the page was shown; none: what brings it into the wrong state."""
+    person: Callable[[Any], User] = _somebody
+    """Who presses, with the permissions that are needed."""
 
     def posted(self, subject: Any) -> dict[str, Any]:
         """Return the fields of its form."""
@@ -233,6 +242,10 @@ def _meeting(group: ShareGroup) -> dict[str, Any]:
     return {"meeting": occurrence.assignment_id, "reason": "a town hall"}
 
 
+def _decided(approval: Approval) -> None:
+    Approval.objects.filter(pk=approval.pk).update(state=Approval.State.WITHDRAWN, decided_at=NOON)
+
+
 def _revoked(token: Any) -> None:
     type(token).objects.filter(pk=token.pk).update(revoked_at=NOON)
 
@@ -397,6 +410,32 @@ ACTS = [
         refusal="retired already",
     ),
     Act(
+        name="approval_approve",
+        build=make.make_approval,
+        needs="migrations_app.approve",
+        data={},
+        wrong=_decided,
+        refusal="not waiting any more",
+        meanwhile=_decided,
+    ),
+    Act(
+        name="approval_refuse",
+        build=make.make_approval,
+        needs="migrations_app.approve",
+        data={"reason": "not before Monday"},
+        wrong=_decided,
+        refusal="not waiting any more",
+    ),
+    Act(
+        name="approval_withdraw",
+        build=make.make_approval,
+        needs=DRIVE,
+        data={},
+        wrong=_decided,
+        refusal="not waiting any more",
+        person=lambda approval: approval.asked_by,
+    ),
+    Act(
         name="finding_waive",
         build=lambda: make.make_finding(make.make_batch(), severity=Severity.BLOCKING),
         needs="migrations_app.waive_blocking",
@@ -513,10 +552,3 @@ ACTS = [
         meanwhile=_failed_again,
     ),
 ]
-
-
-def person_who_may(*permissions: str) -> User:
-    """Somebody with these permissions and no other."""
-    person = make.make_staff(permissions=permissions)
-    User.objects.filter(pk=person.pk).update(email="staff@recallops.example")
-    return person

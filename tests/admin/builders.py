@@ -52,6 +52,7 @@ from migrations_app.models import (
     AlertChannel,
     AlertKind,
     AlertPost,
+    Approval,
     Batch,
     CoverageReading,
     Finding,
@@ -76,6 +77,11 @@ def make_staff(name: str = "", *, permissions: tuple[str, ...] = (), superuser: 
     user = User.objects.create_user(name or f"staff-{next(_number)}", password="correct horse", is_staff=True)
     if superuser:
         User.objects.filter(pk=user.pk).update(is_superuser=True)
+    return allow(user, *permissions)
+
+
+def allow(user: User, *permissions: str) -> User:
+    """Give somebody permissions."""
     for permission in permissions:
         label, codename = permission.split(".")
         user.user_permissions.add(Permission.objects.get(content_type__app_label=label, codename=codename))
@@ -431,6 +437,15 @@ def make_finding(batch: Batch, *, severity: str = Severity.WARNING, sentence: st
         "found_at": clock.now(),
     }
     return Finding.objects.create(batch=batch, severity=severity, **{**defaults, **fields})
+
+
+def make_approval(batch: Batch | None = None, *, asked_by: User | None = None, **fields: Any) -> Approval:
+    """A request to delete, of a batch whose workspaces want a second person."""
+    batch = batch or make_batch(goal=Step.HAND_OVER, step=Step.HAND_OVER)
+    Workspace.objects.filter(pk=batch.source_id).update(second_person=True)
+    defaults: dict[str, Any] = {"step": Step.DELETE_OLD, "asked_at": clock.now(), "shown": control.digest(batch)}
+    defaults |= {"expires_at": clock.now() + timedelta(hours=24), "sentences": ["Deletes 3 calendars in us."]}
+    return Approval.objects.create(batch=batch, asked_by=asked_by or make_staff(), **{**defaults, **fields})
 
 
 def make_reading(batch: Batch, moment: str, counts: dict[str, int]) -> CoverageReading:

@@ -61,6 +61,7 @@ def looker(db: None) -> Client:
             for name in (
                 "alert",
                 "alertchannel",
+                "approval",
                 "batch",
                 "finding",
                 "item",

@@ -32,6 +32,7 @@ from migrations_app.itineraries import Step
 from migrations_app.models import (
     AlertChannel,
     AlertPost,
+    Approval,
     Batch,
     Finding,
     Item,
@@ -43,8 +44,8 @@ from migrations_app.models import (
     ShareGroup,
 )
 from recallops.admin_base import ModelAdmin
-from tests.admin.acts import ACTS, Act, person_who_may
-from tests.admin.builders import make_batch, make_finding, make_item, make_staff
+from tests.admin.acts import ACTS, Act
+from tests.admin.builders import allow, make_batch, make_finding, make_item, make_staff
 from tests.admin.pressing import address, press, said, shown
 
 pytestmark = pytest.mark.django_db
@@ -66,21 +67,19 @@ def _rows() -> list[Any]:
     return [
         list(model._default_manager.order_by("pk").values())  # type: ignore[attr-defined]
         for model in (
-            *(Batch, Handover, Item, Finding, ShareGroup, Assignment, Calendar),
+            *(Approval, Batch, Handover, Item, Finding, ShareGroup, Assignment, Calendar),
             *(AlertChannel, AlertPost, Message, Rehearsal, ReportKey),
             *(ApiKey, ApiToken, Application, AuditEntry, Delivery, Event, RecordingChoice, Relayed),
         )
     ]
 
 
-def _logged_in(*permissions: str) -> Client:
+def _presser(act: Act, subject: Any) -> Client:
+    """Somebody who may do this and look at it, and nothing else."""
     client = Client()
-    client.force_login(person_who_may(*permissions))
+    view = f"{subject._meta.app_label}.view_{subject._meta.concrete_model._meta.model_name}"
+    client.force_login(allow(act.person(subject), act.needs, view))
     return client
-
-
-def _view(subject: Any) -> str:
-    return f"{subject._meta.app_label}.view_{subject._meta.concrete_model._meta.model_name}"
 
 
 def _method(act: Act) -> str:
@@ -144,7 +143,7 @@ def test_an_act_needs_a_login(act: Act, client: Client) -> None:
 @each
 def test_an_act_in_the_wrong_state_is_refused_with_a_sentence(act: Act) -> None:
     subject = act.build()
-    client = _logged_in(act.needs, _view(subject))
+    client = _presser(act, subject)
     posted = act.posted(subject)
     act.wrong(subject)
     before = _rows()
@@ -158,7 +157,7 @@ def test_an_act_in_the_wrong_state_is_refused_with_a_sentence(act: Act) -> None:
 @each
 def test_an_act_that_is_allowed_is_done_and_said_and_on_record(act: Act) -> None:
     subject = act.build()
-    client = _logged_in(act.needs, _view(subject))
+    client = _presser(act, subject)
     before = _rows()
     acts = AuditEntry.objects.count()
     response = press(client, subject, _method(act), **act.posted(subject))
@@ -174,7 +173,7 @@ def test_an_act_that_is_allowed_is_done_and_said_and_on_record(act: Act) -> None
 @each
 def test_a_double_click_acts_once_and_the_second_press_is_answered_with_a_sentence(act: Act) -> None:
     subject = act.build()
-    client = _logged_in(act.needs, _view(subject))
+    client = _presser(act, subject)
     posted = {"shown": shown(subject), **act.posted(subject)}
     client.post(address(subject, _method(act)), posted)
     once = _rows()
@@ -187,7 +186,7 @@ def test_a_double_click_acts_once_and_the_second_press_is_answered_with_a_senten
 @each
 def test_what_changed_after_the_page_was_shown_is_looked_at_again_first(act: Act) -> None:
     subject = act.build()
-    client = _logged_in(act.needs, _view(subject))
+    client = _presser(act, subject)
     posted = {"shown": shown(subject), **act.posted(subject)}
     act.press_by_another(subject)
     before = _rows()
@@ -200,7 +199,7 @@ def test_what_changed_after_the_page_was_shown_is_looked_at_again_first(act: Act
 @each
 def test_a_press_that_does_not_say_what_was_shown_is_refused(act: Act) -> None:
     subject = act.build()
-    client = _logged_in(act.needs, _view(subject))
+    client = _presser(act, subject)
     before = _rows()
     for sent in ({}, {"shown": ""}, {"shown": "0123456789abcdef"}):
         response = client.post(address(subject, _method(act)), {**act.posted(subject), **sent})

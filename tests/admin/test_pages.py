@@ -71,13 +71,13 @@ def test_a_person_who_may_only_look_gets_no_button_and_is_told_why(looker: Clien
     assert "You may look at this batch but not change it" in page
 
 
-def test_delete_old_asks_for_the_name_and_says_what_it_destroys(driver: Client) -> None:
+def test_delete_old_asks_for_the_name_and_says_what_it_destroys(chief: Client) -> None:
     batch = make.make_batch("acme", goal=Step.HAND_OVER, step=Step.HAND_OVER)
     for _ in range(3):
         make.make_item(batch, step=Step.HAND_OVER)
-    page = text_of(driver, page_of(batch))
+    page = text_of(chief, page_of(batch) + "?presses=1")
     assert 'name="confirm"' in page
-    assert "This deletes up to <strong>3</strong> calendars" in page
+    assert f"Deletes 3 calendars in {batch.source}. This cannot be taken back." in page
     assert 'form="goal-form" name="step" value="delete_old"' not in page
 
 

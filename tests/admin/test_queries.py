@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,9 +31,11 @@ from calendars.models import (
     WebhookRefusal,
     WebhookSecret,
 )
+from migrations_app.itineraries import Step
 from migrations_app.models import (
     Alert,
     AlertChannel,
+    Approval,
     Batch,
     Item,
     ItemStatus,
@@ -41,6 +45,7 @@ from migrations_app.models import (
     ReportKey,
     ShareGroup,
 )
+from migrations_app.planner import Load
 from recallops import clock
 from recallops.admin_base import BoundedPaginator
 from recallops.admin_display import change_url
@@ -79,6 +84,7 @@ LISTS = [
     "calendars_workspace",
     "migrations_app_alert",
     "migrations_app_alertchannel",
+    "migrations_app_approval",
     "migrations_app_batch",
     "migrations_app_batchdraft",
     "migrations_app_finding",
@@ -139,6 +145,7 @@ def fill(rows: int) -> Batch:
         make.make_call(source, subject=connection.remote_id)
         make.make_call(source, subject=Item.objects.earliest("pk").source_id)
         make.make_step(Item.objects.earliest("pk"), reason=f"reason {number}")
+        make.make_approval(first, asked_by=staff, state=Approval.State.WITHDRAWN)
         make.make_act(first)
         done = {"state": "done", "result": result(), "asked_by": staff}
         Rehearsal.objects.create(batch=first, asked_at=clock.now(), **done)
@@ -165,6 +172,9 @@ def queries_by_page(client: Client, get: Callable[..., Any], batch: Batch) -> di
     pages["batch page"] = reverse("admin:migrations_app_batch_change", args=[batch.pk])
     rehearsal = Rehearsal.objects.order_by("pk")[0]
     pages["rehearsal"] = reverse("admin:migrations_app_rehearsal_change", args=[rehearsal.pk])
+    pages["presses of the batch"] = reverse("admin:migrations_app_batch_presses", args=[batch.pk])
+    approval = Approval.objects.order_by("pk")[0]
+    pages["approval page"] = reverse("admin:migrations_app_approval_change", args=[approval.pk])
     pages["live part"] = reverse("admin:migrations_app_batch_live", args=[batch.pk])
     pages["workspace page"] = reverse("admin:calendars_workspace_change", args=[batch.source_id])
     connection = Connection.objects.order_by("pk").first()
@@ -210,6 +220,23 @@ def test_pages_take_the_same_few_queries_for_many_rows_as_for_few(looker: Client
     for name, queries in few.items():
         assert len(many[name]) == len(queries), f"{name}: " + "\n".join(["", *queries, "became", *many[name]])
         assert len(queries) <= MOST, "\n".join([name, *(q[-300:] for q in queries)])
+
+
+def test_what_the_buttons_do_is_counted_in_few_queries_also_where_a_cut_line_is_proposed(
+    looker: Client, get: Callable[..., Any]
+) -> None:
+    load = Load(calendars=2, events_source=2, meetings=2, adds=2, removes=2)
+    batch = make.make_batch(goal=Step.VERIFY, planned=asdict(load))
+    for _ in range(2):
+        item = make.make_item(batch, step=Step.HAND_OVER)
+        assert item.connection is not None
+        meeting = make.make_assignment(
+            batch.source, calendars=(item.connection.calendar,), start=clock.now() + timedelta(hours=30)
+        )
+        make.make_event(item.connection, occurrence=meeting.occurrences.get(), start=meeting.start, url=meeting.url)
+    response, queries = get(looker, reverse("admin:migrations_app_batch_presses", args=[batch.pk]))
+    assert "Hands 2 meetings over to" in response.content.decode()
+    assert len(queries) <= MOST, "\n".join(sql[-300:] for sql in queries)
 
 
 def test_a_list_says_when_there_are_more_rows_than_it_counted(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,6 +162,7 @@ def _fill(batch: Batch, customer: Customer) -> None:
     make.make_message(batch, customer, subject=UNBROKEN, text=SENTENCE)
     make.make_alert(batch, channel=make.make_channel(UNBROKEN[:60]))
     make.make_report_key(UNBROKEN[:60])
+    make.make_approval(batch, sentences=[SENTENCE, SENTENCE], reason=SENTENCE[:400])
     for moment in CoverageReading.Moment.values:
         make.make_reading(batch, moment, dict.fromkeys(Verdict.values, 1234))
     for action in ("batch.create", "batch.goal", "batch.pause"):
@@ -275,6 +276,7 @@ def pages(staff: str) -> list[tuple[str, str]]:
         page = reverse("admin:migrations_app_batch_change", args=[batch.pk])
         found.append((f"{batch} with proposals", f"{page}?propose=1"))
         found.append((f"customers of {batch}", reverse("admin:migrations_app_batch_customers", args=[batch.pk])))
+        found.append((f"{batch} with what its buttons do", f"{page}?presses=1"))
         found.append((f"report of {batch}", reverse("admin:migrations_app_batch_report", args=[batch.pk])))
     template = MailTemplate.objects.order_by("pk")[0]
     found.append(("preview", reverse("admin:migrations_app_mailtemplate_preview", args=[template.pk])))

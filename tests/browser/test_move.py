@@ -39,12 +39,15 @@ def test_a_batch_is_made_and_clicked_through_to_its_end(chromium: Browser, stage
         look_before_anything_is_allowed(page)
 
         for step in (Step.PREFLIGHT, Step.EXPORT, Step.RECREATE, Step.VERIFY):
+            if step == Step.RECREATE:
+                said(page, "#does-recreate", f"Makes {CALENDARS} calendars in eu.")
             press(page, step)
             watch(page, step)
         choose_cut_line(page)
         press(page, Step.HAND_OVER)
         watch(page, Step.HAND_OVER)
 
+        said(page, "#zone-delete_old", f"Deletes {CALENDARS} calendars in us.")
         try_to_delete_without_the_name(page)
         confirm_delete(page)
         watch(page, Step.DELETE_OLD)

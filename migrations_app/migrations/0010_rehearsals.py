@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("migrations_app", "0008_step_records"),
+        ("migrations_app", "0009_approvals"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
