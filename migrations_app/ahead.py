@@ -57,7 +57,7 @@ def facts_of(batch: Batch) -> Facts:
     """Count what lies before a batch."""
     items = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION)
     rows = items.annotate(equal=_equal(batch, "connection__calendar"))
-    counted: dict[str, int] = rows.aggregate(**_of_items(), **undo.item_counts())
+    counted: dict[str, Any] = rows.aggregate(**_of_items(), **undo.item_counts())
     stopped = batch.status == BatchStatus.STOPPED
     back = {name: counted.pop(name) for name in undo.item_counts()}
     if not counted["listed"]:
@@ -101,7 +101,7 @@ def _of_items() -> dict[str, Count]:
     }
 
 
-def _of_what_is_chosen(batch: Batch) -> dict[str, int]:
+def _of_what_is_chosen(batch: Batch) -> dict[str, Any]:
     """Count before the export has listed anything: what it would list, as far as the source was read."""
     elsewhere = Item.objects.filter(open=True, connection=OuterRef("pk")).exclude(batch=batch)
     mine = inventory.chosen(batch).filter(~Exists(elsewhere)).order_by()
@@ -110,7 +110,7 @@ def _of_what_is_chosen(batch: Batch) -> dict[str, int]:
         equal=_equal(batch, "calendar"),
         is_able=ExpressionWrapper(~inventory.needs_person(), output_field=BooleanField()),
     )
-    counted: dict[str, int] = rows.aggregate(
+    counted: dict[str, Any] = rows.aggregate(
         listed=Count("pk"),
         able=Count("pk", filter=able),
         make=Count("pk", filter=able & Q(equal=0)),

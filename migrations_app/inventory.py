@@ -63,7 +63,8 @@ def needs_person() -> Q:
     known = OAuthClient.objects.filter(platform=OuterRef("calendar__platform"), client_id=OuterRef("oauth_client_id"))
     stored = known.exclude(Q(client_secret="") & Q(private_key=""))
     nameless = Q(calendar__email=F("remote_id"))
-    return nameless | ~Q(status="connected") | Q(has_token=False) | (Q(has_secret=False) & ~Exists(stored))
+    secretless = Q(Q(has_secret=False), ~Exists(stored))
+    return nameless | ~Q(status="connected") | Q(has_token=False) | secretless
 
 
 def _client(connection: Connection) -> bool:

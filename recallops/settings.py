@@ -68,7 +68,7 @@ INSTALLED_APPS = [
     "csp",
     "recallops",
     "calendars",
-    "staff",
+    "recallops.staff",
     "migrations_app",
 ]
 
@@ -83,7 +83,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
-    "staff.middleware.StaffMiddleware",
+    "recallops.staff.middleware.StaffMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -178,11 +178,11 @@ AXES_FAILURE_LIMIT = env.whole("LOGIN_FAILURES", default=5, least=1)
 AXES_COOLOFF_TIME = timedelta(minutes=env.whole("LOGIN_COOL_OFF_MINUTES", default=15, least=1))
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_CLIENT_IP_CALLABLE = "recallops.caller.client_address"
-AXES_LOCKOUT_CALLABLE = "staff.log_ins.refuse"
+AXES_LOCKOUT_CALLABLE = "recallops.staff.log_ins.refuse"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # a lock-out ends, whatever is tried meanwhile
 AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
-AXES_ENABLE_ADMIN = False  # staff/admin.py
+AXES_ENABLE_ADMIN = False  # recallops/staff/admin.py
 AXES_VERBOSE = False
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "csrfmiddlewaretoken", "next"]
 

@@ -11,7 +11,7 @@ from recallops import health
 urlpatterns = [
     *health.urlpatterns,
     path("", RedirectView.as_view(pattern_name="admin:index")),
-    path("admin/second-factor/", include("staff.urls")),
+    path("admin/second-factor/", include("recallops.staff.urls")),
     path("admin/", include("migrations_app.admin.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("migrations_app.api.urls")),

@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from calendars.models import ApiKey, WebhookEndpoint, WebhookSecret, Workspace
 from migrations_app.models import Batch
 from recallops.models import WorkerHeartbeat
-from staff.models import Authenticator
+from recallops.staff.models import Authenticator
 
 SIDES = 2
 

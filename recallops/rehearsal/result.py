@@ -109,7 +109,7 @@ def _calls(play: Play) -> dict[str, dict[str, int]]:
 def _slowest(document: Document, calls: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
     """Return which endpoints take longest: their calls at the pace that is ours, the longest first."""
     sides: dict[str, Side] = {SOURCE: document.source, TARGET: document.target}
-    found = []
+    found: list[dict[str, Any]] = []
     for role, side in sides.items():
         for endpoint, count in calls[role].items():
             if endpoint in side.limits:
@@ -118,7 +118,7 @@ def _slowest(document: Document, calls: dict[str, dict[str, int]]) -> list[dict[
                 found.append(
                     {"role": role, "endpoint": endpoint, "calls": count, "pace": pace, "minutes": count / pace}
                 )
-    return sorted(found, key=lambda one: -float(one["minutes"]))[:MOST_GROUPS]
+    return sorted(found, key=lambda one: -one["minutes"])[:MOST_GROUPS]
 
 
 def _rows(play: Play) -> dict[str, Any]:

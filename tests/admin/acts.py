@@ -37,7 +37,7 @@ from migrations_app.models import (
     ShareGroup,
 )
 from recallops import clock
-from staff.models import Authenticator, new_secret
+from recallops.staff.models import Authenticator, new_secret
 from tests.admin import builders as make
 from tests.admin.builders import NOON
 

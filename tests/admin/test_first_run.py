@@ -20,7 +20,7 @@ from migrations_app.roles import ROLES
 from recallops import clock
 from recallops.admin_counts import bounded_counts
 from recallops.models import WorkerHeartbeat
-from staff.models import Authenticator
+from recallops.staff.models import Authenticator
 from tests.admin import builders as make
 
 pytestmark = pytest.mark.django_db

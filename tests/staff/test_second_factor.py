@@ -19,7 +19,7 @@ from django.utils import timezone
 from django_otp.oath import totp
 
 from calendars.models import AuditEntry
-from staff.models import CODES, Authenticator, RecoveryCodes, digest, new_secret, step_of
+from recallops.staff.models import CODES, Authenticator, RecoveryCodes, digest, new_secret, step_of
 from tests.admin.builders import make_batch, make_staff
 from tests.staff.conftest import PASSWORD
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from staff import factor
+from recallops.staff import factor
 
 app_name = "staff"
 urlpatterns = [

@@ -8,9 +8,10 @@ from django.apps import AppConfig
 class StaffConfig(AppConfig):
     """Log-ins, second factors, roles."""
 
-    name = "staff"
+    name = "recallops.staff"
+    label = "staff"
     verbose_name = "Staff"
 
     def ready(self) -> None:
         """Listen to log-ins."""
-        from staff import log_ins  # noqa: F401
+        from recallops.staff import log_ins  # noqa: F401

@@ -33,7 +33,7 @@ from unfold.widgets import INPUT_CLASSES
 
 from calendars.models import AuditEntry
 from recallops.encryption import box
-from staff.models import Authenticator, Factor, RecoveryCodes, address_of, new_secret, step_of
+from recallops.staff.models import Authenticator, Factor, RecoveryCodes, address_of, new_secret, step_of
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise

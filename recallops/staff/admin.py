@@ -17,8 +17,8 @@ from calendars.admin.base import AuditedAdmin
 from calendars.models import AuditEntry
 from recallops.admin_base import HistoryAdmin, post_action
 from recallops.admin_display import at, list_url
-from staff import factor
-from staff.models import Authenticator, RecoveryCodes
+from recallops.staff import factor
+from recallops.staff.models import Authenticator, RecoveryCodes
 
 if TYPE_CHECKING:
     from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
