@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING, TypedDict
 
 from django.conf import settings
-from django.db.models import F, Max, Q, QuerySet
+from django.db.models import BooleanField, Exists, ExpressionWrapper, F, Max, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, NullIf
 
 from calendars import assignments, drivers
 from calendars import tasks as calendar_tasks
@@ -19,7 +21,19 @@ from migrations_app.models import Batch, BatchStatus, Item, ShareGroup
 from migrations_app.steps import hand_over
 from recallops import clock
 
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    class Seen(TypedDict):
+        """What looking for work asks of a batch besides its columns."""
+
+        moving: bool
+        trouble: str  # of one of its workspaces
+
+    OpenBatch = WithAnnotations[Batch, Seen]
+
 TASK = "migrations_app.tasks.drive"
+TROUBLE = Coalesce(NullIf("source__trouble", Value("")), "target__trouble")
 
 
 def ring() -> None:
@@ -37,27 +51,45 @@ def look_again() -> None:
 
 def pump() -> int:
     """Ring for batches that are due and have no driver; return how many doorbells were rung."""
-    return sum(drivers.ring(TASK, batch.slug, slots=batch.drivers) for batch in _due(clock.now()))
+    now = clock.now()
+    due = [batch for batch in _open() if _due_at(batch, now) <= now]
+    return sum(drivers.ring(TASK, batch.slug, slots=batch.drivers) for batch in due)
+
+
+GOING = Q(handover__paused=False) & ~Q(goal="") & ~Q(reached=F("goal")) & ~Q(status=BatchStatus.STOPPED)
+"""Allowed further than it has come, not paused, not stopped."""
+
+OFTEN = (
+    *("slug", "drivers", "goal", "step", "status", "due_at", "groups_due_at", "source", "target"),
+    *("handover__backwards", "handover__cut_line", "handover__external", "handover__paused"),
+)
+"""What looking for work needs: it looks all the time, and finds nothing mostly."""
 
 
 def moving() -> QuerySet[Batch]:
     """Return the batches that may go on: allowed further than they have come, not paused, stopped or closed."""
-    open_ones = Batch.objects.filter(closed_at=None, handover__paused=False).exclude(goal="")
-    going = open_ones.exclude(reached=F("goal")).exclude(status=BatchStatus.STOPPED)
-    return going.select_related("handover", "source", "target")
+    return Batch.objects.filter(GOING, closed_at=None)
 
 
-def resting() -> QuerySet[Batch]:
-    """Return the batches that do not go on by themselves, but of which a share group may fall back."""
+def _open() -> QuerySet[OpenBatch]:
+    """Return the batches that are `moving`, and those at rest of which a share group may fall back.
+
+    With few of their columns; the others, and their workspaces, are read when they are asked for.
+    """
     states = [ShareGroup.State.CUT, ShareGroup.State.SETTLED]
-    cut = Batch.objects.filter(closed_at=None, handover__external=True, share_groups__state__in=states)
-    return cut.exclude(pk__in=moving().values("pk")).distinct()
+    cut = Q(handover__external=True) & Exists(ShareGroup.objects.filter(batch=OuterRef("pk"), state__in=states))
+    either = Batch.objects.annotate(moving=ExpressionWrapper(GOING, output_field=BooleanField()), trouble=TROUBLE)
+    either = either.filter(Q(moving=True) | cut, closed_at=None).order_by()  # an order costs more than it is worth
+    return either.select_related("handover").only(*OFTEN)
 
 
-def _due(now: datetime) -> list[Batch]:
-    due = moving().filter(Q(due_at=None) | Q(due_at__lte=now))
-    goes_on = [batch for batch in due if batch.step in OF_THE_BATCH or _items_due_at(batch, now) <= now]
-    return goes_on + [batch for batch in resting() if (batch.groups_due_at or now) <= now]
+def _due_at(batch: OpenBatch, now: datetime) -> datetime:
+    """Return when one of the batches that are `_open` is to be looked at: `now`, or before, for now."""
+    if not batch.moving:
+        return batch.groups_due_at or now
+    if batch.step in OF_THE_BATCH or (batch.due_at is not None and batch.due_at > now):
+        return batch.due_at or now
+    return _items_due_at(batch, now)
 
 
 def _items_due_at(batch: Batch, now: datetime) -> datetime:
@@ -75,10 +107,11 @@ def drive(slug: str, slot: int) -> None:
 
 def find_work(slug: str, room: int) -> list[Callable[[], None]]:
     """Claim the batch itself when its own step is due, and due items, nearest meeting first."""
-    batch = moving().select_related("source__region", "target__region", "handover").filter(slug=slug).first()
+    batch = _open().filter(slug=slug).first()
     if batch is None:
-        for one in resting().select_related("source__application", "target", "handover").filter(slug=slug):
-            cuts.look(one, watching=True)
+        return []
+    if not batch.moving:
+        cuts.look(batch, watching=True)
         return []
     if batch.due_at is not None and batch.due_at > clock.now():
         return []
@@ -87,9 +120,8 @@ def find_work(slug: str, room: int) -> list[Callable[[], None]]:
         held = take(Batch.objects.filter(pk=batch.pk), limit=1, lease=lease, order_by=["pk"])
         return [partial(_advance_batch, batch.pk, lease)] if held else []
     # on the way back it stops at the first call that is refused: where nothing was made, no call is needed
-    trouble = "" if batch.goes_back else batch.source.trouble or batch.target.trouble
-    if trouble and not batch.due_at:
-        engine.stop_batch(batch, trouble)
+    if batch.trouble and not batch.due_at and not batch.goes_back:
+        engine.stop_batch(batch, batch.trouble)
         return []
     if batch.goes_back:
         engine.turn_round(batch)
@@ -122,9 +154,7 @@ def _active(slug: str) -> bool:
 def next_due() -> datetime | None:
     """Return the domain time at which the next batch or item is due; now, when one is; None when nothing waits."""
     now = clock.now()
-    moments = [(batch.due_at or now) if batch.step in OF_THE_BATCH else _items_due_at(batch, now) for batch in moving()]
-    moments += [max(batch.groups_due_at or now, now) for batch in resting()]
-    return min(moments, default=None)
+    return min((_due_at(batch, now) for batch in _open()), default=None)
 
 
 def _look_at(batch: Batch) -> datetime:

@@ -64,7 +64,9 @@ def wake_finished(batch: Batch) -> int:
 def finished(batch: Batch) -> QuerySet[Item]:
     """Return the items that wait although nothing of their calendars hangs on the workspace that they leave."""
     hanging = Assignment.objects.filter(
-        Q(owner=batch.origin) | Q(both=True), occurrences__calendar=OuterRef("connection__calendar"), over=False
+        Q(owner=batch.target_id if batch.goes_back else batch.source_id) | Q(both=True),
+        occurrences__calendar=OuterRef("connection__calendar"),
+        over=False,
     )
     waiting = Item.objects.filter(batch=batch, step__in=HANDING, status=ItemStatus.WAITING, due_at__gt=clock.now())
     if batch.handover.external and not batch.goes_back:
