@@ -41,6 +41,9 @@ CODES: dict[Check, tuple[str, ...]] = {
 }
 """Which part a finding of preflight belongs to, by its code."""
 
+OF_CHOICE = (Check.LIMITS, Check.TARGET, Check.BATCHES, Check.CALENDARS)
+"""Parts that depend on which calendars are chosen: what they found of an earlier choice does not count."""
+
 CHECK_OF = {code: check for check, codes in CODES.items() for code in codes}
 MOST_FINDINGS = 200  # of one batch on a page
 
@@ -94,7 +97,19 @@ def _ages(batch: Batch) -> dict[str, datetime]:
 def parts(batch: Batch) -> list[Part]:
     """Return the parts of preflight with their ages."""
     ages, oldest = _ages(batch), clock.now() - counts_for()
-    return [Part(check, age := ages.get(check), stale=age is not None and age < oldest) for check in Check]
+    return [
+        Part(check, age := ages.get(check), stale=age is not None and (age < oldest or _of_before(batch, check, age)))
+        for check in Check
+    ]
+
+
+def of_another_choice(batch: Batch) -> bool:
+    """Tell whether calendars were chosen anew since preflight looked."""
+    return any(_of_before(batch, Check(name), age) for name, age in _ages(batch).items())
+
+
+def _of_before(batch: Batch, check: Check, age: datetime) -> bool:
+    return check in OF_CHOICE and batch.selected_at is not None and age < batch.selected_at
 
 
 def parts_with_findings(batch: Batch) -> list[Part]:

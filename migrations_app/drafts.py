@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from calendars.leases import free
 from calendars.models import ApiKey, AuditEntry, Calendar, Handover, Scheduler, Workspace
-from migrations_app import control, selection, tasks
+from migrations_app import checks, control, selection, tasks
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step, allows
 from migrations_app.models import Batch, BatchStatus, Finding, PreflightCheck, Selection
@@ -254,7 +254,8 @@ def check(batch: Batch, *, actor: Any, read_ahead: bool = False) -> None:
 def make(batch: Batch, *, actor: Any) -> None:
     """Make the batch of its draft: from now on its steps can be allowed. It does nothing by itself. Raises Refused.
 
-    What preflight found counts on; what is read from now on is read with credentials, so reading begins anew.
+    What preflight found counts on, unless other calendars were chosen since: then the first step that is allowed
+    begins with it. What is read from now on is read with credentials, so reading begins anew.
     """
     with transaction.atomic():
         row = _held(batch)
@@ -267,7 +268,9 @@ def make(batch: Batch, *, actor: Any) -> None:
         external = row.source.scheduler == Scheduler.EXTERNAL
         Handover.objects.filter(pk=row.handover_id).update(external=external)
         fields: dict[str, Any] = {"draft": False, "changed_at": clock.now(), "started_at": None, "calls_before": {}}
-        if row.goal:
+        if checks.of_another_choice(row):
+            fields |= _NOT_CHECKED
+        elif row.goal:
             Workspace.objects.filter(pk=row.source_id).update(holds_credentials=True)
         Batch.objects.filter(pk=row.pk).update(**fields)
         AuditEntry.objects.record(

@@ -55,17 +55,7 @@ class Environment:
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Read a yes or no."""
-        words = {
-            "true": True,
-            "yes": True,
-            "on": True,
-            "1": True,
-            "false": False,
-            "no": False,
-            "off": False,
-            "0": False,
-        }
-        return self._parsed(name, default, lambda text: words[text.lower()], "It wants true or false.")
+        return self._parsed(name, default, lambda text: YES_OR_NO[text.lower()], "It wants true or false.")
 
     def whole(self, name: str, *, default: int, least: int = 0) -> int:
         """Read a whole number."""

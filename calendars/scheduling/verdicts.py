@@ -8,6 +8,7 @@ from calendars.models.assignment import Verdict
 from calendars.scheduling.ownership import Order, fits
 from calendars.scheduling.values import BotEntry, Numbers, Row, Side
 
+BEING_ADDED, MOVING = "being added", "moving"
 STALE_AFTER = 3  # missed sweeps after which a reading counts as too old
 
 
@@ -29,12 +30,12 @@ def verdict(row: Row, *, now: datetime, numbers: Numbers, order: Order | None) -
     if count == 0:
         if away <= timedelta(0) and was_there(row, numbers):
             return Verdict.ATTENDED, "its bot has left already"
-        return Verdict.MISSED, "being added" if away > timedelta(0) else ""
+        return Verdict.MISSED, BEING_ADDED if away > timedelta(0) else ""
     if any(fits(e, row, now=now, freeze=numbers.freeze, patience=numbers.patience) for e in row.loose):
         return Verdict.DOUBLED, "one was removed too late and may come all the same"
     if count > 1:
         moving = away > numbers.freeze and all(len(bots) <= 1 for bots in held.values())
-        return Verdict.DOUBLED, "moving" if moving else ""
+        return Verdict.DOUBLED, MOVING if moving else ""
     holder = next(workspace for workspace, bots in held.items() if bots)
     if holder == row.owner.workspace and row.wish != holder and away <= numbers.near:
         return Verdict.FROZEN, "stays where it is"

@@ -26,7 +26,17 @@ from calendars.models import (
     WebhookRefusal,
     Workspace,
 )
-from migrations_app.models import AlertChannel, Batch, BatchStatus, Finding, Item, ItemStatus, Message, Severity
+from migrations_app.models import (
+    AlertChannel,
+    Approval,
+    Batch,
+    BatchStatus,
+    Finding,
+    Item,
+    ItemStatus,
+    Message,
+    Severity,
+)
 from recallops.admin_display import list_url
 
 MISSED_WITHIN = timedelta(hours=24)
@@ -66,8 +76,10 @@ def _in_an_address(value: Any) -> str:
 
 
 def open_findings(severity: Severity) -> Listed:
-    """Return the findings of open batches that nobody has solved or waived."""
-    rows = Finding.objects.filter(severity=severity, gone_at=None, waived_at=None, batch__closed_at=None)
+    """Return the findings of open batches that nobody has solved or waived; a draft's are on its own pages."""
+    rows = Finding.objects.filter(
+        severity=severity, gone_at=None, waived_at=None, batch__closed_at=None, batch__draft=False
+    )
     return Listed(rows, list_url(Finding, severity__exact=severity.value, state="open", batch_is="open"))
 
 
@@ -98,7 +110,7 @@ def given_up() -> Listed:
 
 def concerns(now: datetime) -> list[Concern]:
     """Return everything that may want a person, the weightiest first. Nothing is counted here."""
-    return [*_of_meetings(now), *_of_batches(), *_of_the_outside(now), *_of_messages()]
+    return [*_of_meetings(now), *_of_batches(now), *_of_the_outside(now), *_of_messages()]
 
 
 def _of_meetings(now: datetime) -> list[Concern]:
@@ -117,11 +129,11 @@ def _of_meetings(now: datetime) -> list[Concern]:
     ]
 
 
-def _of_batches() -> list[Concern]:
+def _of_batches(now: datetime) -> list[Concern]:
     return [
         Concern(
             "stopped",
-            listed(Batch, status=BatchStatus.STOPPED.value),
+            listed(Batch, status=BatchStatus.STOPPED.value, draft=False),
             ngettext_lazy(
                 "{shown} batch is stopped by a problem", "{shown} batches are stopped by a problem", "number"
             ),
@@ -129,11 +141,20 @@ def _of_batches() -> list[Concern]:
         ),
         Concern(
             "press",
-            listed(Batch, status=BatchStatus.WAITING.value),
+            listed(Batch, status=BatchStatus.WAITING.value, draft=False),
             ngettext_lazy(
                 "{shown} batch waits for its next press", "{shown} batches wait for their next press", "number"
             ),
             _("What was allowed is done. Look at it, then allow the next step."),
+            "warning",
+        ),
+        Concern(
+            "approval",
+            listed(Approval, state=Approval.State.WAITING.value, expires_at__gt=now),
+            ngettext_lazy(
+                "{shown} request waits for a second person", "{shown} requests wait for a second person", "number"
+            ),
+            _("Read what it would do, then approve or refuse it; who asked for it cannot."),
             "warning",
         ),
         Concern(

@@ -33,9 +33,9 @@ class BatchIsFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Keep those of open batches, or of closed ones."""
-        if self.value() not in ("open", "closed"):
-            return queryset
-        return queryset.filter(batch__closed_at__isnull=self.value() == "open")
+        if self.value() == "open":
+            return queryset.filter(batch__closed_at=None, batch__draft=False)
+        return queryset.filter(batch__closed_at__isnull=False) if self.value() == "closed" else queryset
 
 
 class FrequentFilter(admin.SimpleListFilter):

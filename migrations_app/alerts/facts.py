@@ -18,11 +18,13 @@ from django.utils.translation import gettext_lazy as _
 
 from calendars.leases import alone
 from calendars.models import Assignment, Connection, ConnectionStatus, Verdict
+from calendars.scheduling.verdicts import BEING_ADDED, MOVING
 from migrations_app.models import (
     Alert,
     AlertChannel,
     AlertKind,
     AlertPost,
+    Approval,
     Batch,
     BatchStatus,
     Finding,
@@ -40,12 +42,18 @@ if TYPE_CHECKING:
 
 MOST = 1000  # facts of one kind at one look
 LATELY = timedelta(hours=24)  # meetings that are over are told of for so long
+# Without a bot for a moment, or with one on each side, is what every meeting is in passing: told of when little time
+# is left for that to pass.
+PASSING = (BEING_ADDED, MOVING)
+LITTLE_TIME = timedelta(minutes=30)
 CANARY = "canary"  # the code of its finding
 
 STOPPED = _("{batch} stopped. {reason}")
 WAITS_FOR_PRESS = _("{batch} has done everything up to “{goal}” and waits for the next press.")
 WAIT_FOR_PERSON = _("{batch}: {count} calendar(s) failed or wait for a person.")
 BLOCKING = _("{batch}: blocking finding. {sentence}")
+APPROVAL = _("{batch}: {name} asks to allow “{step}”; another person has to approve it.")
+APPROVAL_BACK = _("{batch}: {name} asks to send it back; another person has to approve it.")
 CANARY_FAILED = _("{batch}: the canary failed. {sentence}")
 FELL_OFF = _("{calendar} in {workspace} is disconnected.")
 MEETING = _("A meeting at {start:%Y-%m-%d %H:%M} UTC in {workspace} is {verdict}.")
@@ -113,12 +121,21 @@ def connection() -> Iterable[Fact]:
 
 
 def meeting() -> Iterable[Fact]:
-    """Meetings that are missed or doubled, and those that were over lately without a bot."""
-    alarming = [Verdict.MISSED, Verdict.DOUBLED, Verdict.NOT_ATTENDED]
-    rows = Assignment.objects.filter(verdict__in=alarming, end__gte=clock.now() - LATELY).order_by("start", "pk")
+    """Meetings that are missed or doubled for more than a moment, and those that were over lately without a bot."""
+    alarming, now = [Verdict.MISSED, Verdict.DOUBLED, Verdict.NOT_ATTENDED], clock.now()
+    rows = Assignment.objects.filter(verdict__in=alarming, end__gte=now - LATELY).order_by("start", "pk")
+    rows = rows.exclude(note__in=PASSING, start__gt=now + LITTLE_TIME)
     for pk, start, slug, verdict in rows.values_list("pk", "start", "owner__slug", "verdict")[:MOST]:
         label = Verdict(verdict).label
         yield Fact(f"meeting {pk} {verdict}", MEETING.format(start=start, workspace=slug, verdict=label))
+
+
+def approval() -> Iterable[Fact]:
+    """Requests that wait for a second person."""
+    for one in Approval.objects.waiting().select_related("batch", "asked_by").order_by("pk")[:MOST]:
+        words = APPROVAL if one.step else APPROVAL_BACK
+        sentence = words.format(batch=one.batch.slug, name=one.asked_by, step=one.get_step_display())
+        yield Fact(f"approval {one.pk}", sentence, one.batch_id)
 
 
 def heartbeat() -> Iterable[Fact]:
@@ -139,6 +156,7 @@ FACTS: dict[str, Callable[[], Iterable[Fact]]] = {
     AlertKind.CANARY: canary,
     AlertKind.MEETING: meeting,
     AlertKind.HEARTBEAT: heartbeat,
+    AlertKind.APPROVAL: approval,
 }
 
 
@@ -151,7 +169,7 @@ def wanted() -> set[str]:
 
 def find(kinds: Collection[str]) -> int:
     """Look for facts of some kinds; return how many alerts were written."""
-    return sum(_find(kind) for kind in sorted(kinds) if kind in FACTS)
+    return sum(_find(kind) for kind in sorted(kinds))
 
 
 def _find(kind: str) -> int:

@@ -57,6 +57,8 @@ def something_of_everything() -> Batch:
     """One row that each concern is about, and beside it one that it is not about."""
     batch = make.make_batch("stuck", status=BatchStatus.STOPPED, goal=Step.EXPORT, reason="The key was refused.")
     make.make_batch("rests", status=BatchStatus.WAITING, goal=Step.EXPORT, reached=Step.EXPORT)
+    for status in (BatchStatus.STOPPED, BatchStatus.WAITING):
+        make.make_finding(make.make_batch(draft=True, status=status), severity=Severity.BLOCKING)
     closed = make.make_batch("old", status=BatchStatus.CLOSED, closed_at=clock.now())
     for status in (ItemStatus.FAILED, ItemStatus.USER, ItemStatus.DONE):
         make.make_item(batch, status=status)
@@ -91,6 +93,8 @@ def something_of_everything() -> Batch:
         make.make_relayed(application, make.make_delivery(endpoint), state=relayed)
     for state in Message.State:
         make.make_message(batch, state=state)
+    make.make_approval(batch)
+    make.make_approval(closed, expires_at=clock.now() - timedelta(hours=1))
     make.make_channel(failing_since=clock.now())
     make.make_channel(failing_since=clock.now(), enabled=False)
     make.make_channel()

@@ -41,7 +41,7 @@ from tests.admin.pressing import press, said
 from tests.hostile import ADDRESSES, TEXTS
 
 URL = "https://hooks.chat.example/services/T0PSECRET/B0PSECRET/tokenofthechannel"
-EVERY = [kind for kind in AlertKind.values if kind in facts.FACTS]
+EVERY = AlertKind.values
 State = AlertPost.State
 
 
@@ -74,7 +74,7 @@ class Chat:
 
 
 @pytest.fixture
-def chat(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Chat]:
+def chat(db: None, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Chat]:
     settings.ALERT_HOSTS, settings.ALERT_PRIVATE, settings.SITE_URL = [], False, "https://recallops.example.com"
     monkeypatch.setattr(hosts, "addresses_of", lambda host, port: ["93.184.216.34"])
     made = Chat()
@@ -121,6 +121,8 @@ def world(db: None) -> Batch:
     make.make_assignment(batch.source, start=make.NOON - timedelta(hours=1), verdict=Verdict.NOT_ATTENDED)
     make.make_assignment(batch.source, start=make.NOON - timedelta(days=2), verdict=Verdict.NOT_ATTENDED)
     make.make_assignment(batch.source, start=soon, verdict=Verdict.SOURCE)
+    make.make_approval(batch)
+    make.make_approval(make.make_batch("too-old"), expires_at=make.NOON)
     WorkerHeartbeat.objects.create(host="alive", pid=1, beaten_at=timezone.now())
     WorkerHeartbeat.objects.create(host="hung", pid=2, beaten_at=timezone.now() - timedelta(minutes=10))
     return batch
@@ -136,14 +138,26 @@ def test_each_kind_finds_its_facts_and_nothing_else(world: Batch) -> None:
         "canary": 1,
         "meeting": 3,
         "heartbeat": 1,
+        "approval": 1,
     }
 
 
 def test_a_fact_is_alerted_once_while_it_holds(world: Batch, chat: Chat) -> None:
     make_channel()
-    assert facts.find(EVERY) == 10
+    assert facts.find(EVERY) == 11
     assert facts.find(EVERY) == 0
-    assert Alert.objects.count() == AlertPost.objects.count() == 10
+    assert Alert.objects.count() == AlertPost.objects.count() == 11
+
+
+@pytest.mark.parametrize(("verdict", "note"), [(Verdict.MISSED, "being added"), (Verdict.DOUBLED, "moving")])
+def test_what_every_meeting_is_in_passing_is_no_alarm_until_little_time_is_left(
+    verdict: str, note: str, db: None, now: clock.ManualClock
+) -> None:
+    start = make.NOON + timedelta(hours=1)
+    make.make_assignment(make.make_workspace(), start=start, verdict=verdict, note=note)
+    assert list(facts.meeting()) == []
+    now.advance(timedelta(minutes=40))
+    assert len(list(facts.meeting())) == 1
 
 
 def test_a_fact_that_comes_back_at_once_is_the_same_and_later_another(chat: Chat, now: clock.ManualClock) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from calendars.models import Calendar, Connection, Customer, Workspace
-from migrations_app import control, drafts, inventory, selection
+from migrations_app import checks, control, drafts, inventory, selection
 from migrations_app.calendar_file import open_file
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step
@@ -69,6 +69,21 @@ def test_a_batch_by_file_moves_these_calendars_and_touches_no_other() -> None:
     assert {email: shown(move, email)[:2] for email in (CY, DEE)} == {email: before[email][:2] for email in before}
     assert alone is not None
     move.assert_proven()
+
+
+def test_what_was_found_of_an_earlier_choice_is_stale_and_the_batch_begins_with_preflight_again() -> None:
+    move = office()
+    draft = read(move)
+    assert not any(part.stale for part in checks.parts(draft))
+    move.time.advance(timedelta(minutes=1))
+    selection.choose_by_search(draft, by="begins", text="ad")
+    assert {part.check for part in checks.parts(draft) if part.stale} == set(checks.OF_CHOICE)
+    batch = make(move, draft)
+    assert (batch.goal, batch.step, batch.status) == ("", Step.PREFLIGHT, BatchStatus.DRAFT)
+    move.allow(Step.EXPORT)
+    move.run()
+    assert batch.findings.filter(code="split", gone_at=None).exists(), "only this choice splits meetings"
+    assert not any(part.stale for part in checks.parts(Batch.objects.get(pk=batch.pk)))
 
 
 def test_a_meeting_that_is_shared_with_a_calendar_outside_stays_until_that_one_moves_too() -> None:
