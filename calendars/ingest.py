@@ -179,6 +179,8 @@ def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: date
 
     Events of calendars that are not known yet are passed over: the next read of the calendars brings them.
     """
+    if not items:  # as it is with most readings of what changed
+        return
     with assignments.storing(workspace.family):
         owners = {
             row.remote_id: row
