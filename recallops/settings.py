@@ -111,8 +111,8 @@ TEMPLATES = [
 ]
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]  # more: locale/README.md
-LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGES = [("en", "English")]  # more: docs/translations.md
+LOCALE_PATHS = [BASE_DIR / "recallops" / "locale"]
 FORMAT_MODULE_PATH = "recallops.formats"
 LOGIN_REDIRECT_URL = "admin:index"
 TIME_ZONE = "UTC"
