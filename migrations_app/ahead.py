@@ -132,9 +132,9 @@ def _of_meetings(batch: Batch) -> dict[str, Any]:
     mine, handed = assignments_of(batch), undo.meeting_counts(batch)
     if batch.handover.external or batch.goes_back:  # each share group has a line of its own; back there is none
         return mine.aggregate(**handed)
-    line, now, near = batch.handover.cut_line, clock.now(), inventory.numbers(batch).near
+    line, now, numbers = batch.handover.cut_line, clock.now(), inventory.numbers(batch)
     if line is None:
-        line = next((choice.at for choice in propose(batch, most=1)), None)
+        line = next((choice.at for choice in propose(batch, most=1, numbers=numbers)), None)
     shown = Event.objects.filter(occurrence=OuterRef("pk"), is_deleted=False)
     wanted = Occurrence.objects.filter(Exists(shown.filter(workspace=batch.source_id)), wanted=True)
     wanted = wanted.filter(assignment=OuterRef("pk"))
@@ -142,7 +142,7 @@ def _of_meetings(batch: Batch) -> dict[str, Any]:
     there = shown.filter(workspace=batch.target_id, connection__status=ConnectionStatus.CONNECTED)
     held = wanted.filter(~Exists(taken), ~Exists(there))
     coming = Q(is_wanted=True, owner=batch.source_id, over=False, end__gt=now)
-    goes = coming & Q(is_held=False, start__gt=now + near) & (Q(start__gte=line) if line else Q(pk=None))
+    goes = coming & Q(is_held=False, start__gt=now + numbers.near) & (Q(start__gte=line) if line else Q(pk=None))
     rows = mine.annotate(is_wanted=Exists(wanted), is_held=Exists(held))
     counted = rows.aggregate(meetings=Count("pk", filter=goes), coming=Count("pk", filter=coming), **handed)
     staying = counted.pop("coming") - counted["meetings"]

@@ -342,17 +342,18 @@ class Hostile:
         rows += self._messages(customer, t)
         group = make.make_share_group(batch, items=(item,), name=t(ShareGroup, "name"), reason=t(ShareGroup, "reason"))
         make.make_assignment(batch.source, calendars=(calendar,), start=clock.now())
-        return [*rows, group, *self._written(customer, whole, t)]
+        return [*rows, group, *self._asked(item, whole, t)]
 
-    def _written(self, customer: Any, whole: str, t: Any) -> list[Model]:
-        """Messages to the customer and alerts to staff."""
-        from migrations_app.models import AlertChannel, Message
+    def _asked(self, item: Any, whole: str, t: Any) -> list[Model]:
+        """What a provider was asked, what became of it, and what people asked each other for."""
+        from calendars.models import ProviderCall
+        from migrations_app.models import Approval, StepRecord
 
-        message = make.make_message(
-            self.batch, customer, subject=t(Message, "subject"), text=whole, problem=t(Message, "problem")
-        )
-        channel = make.make_channel(t(AlertChannel, "name"))
-        return [message, channel, make.make_alert(self.batch, channel=channel)]
+        words = {name: t(ProviderCall, name) for name in ("subject", "error", "request_id")}
+        call = make.make_call(self.batch.source, status=400, **words)
+        make.make_step(item, reason=t(StepRecord, "reason"))
+        said = {"reason": t(Approval, "reason"), "said": t(Approval, "said"), "sentences": [whole]}
+        return [call, make.make_approval(self.batch, state="withdrawn", **said)]
 
     def _decided(self, customer: Any, occurrence: Any, whole: str, t: Any) -> list[Model]:
         """What people decided, in a stranger's words."""
@@ -418,6 +419,7 @@ def make_rows(*, at_once: int) -> list[str]:
     urls.append(reverse("admin:migrations_app_batch_customers", args=[batch.pk]))
     urls += [reverse(f"admin:{kind}_changelist") for kind in sorted({kind_of(row) for row in rows})]
     urls += [reverse(f"admin:{kind_of(row)}_change", args=[row.pk]) for row in rows]
+    urls += [reverse("admin:migrations_app_item_timeline", args=[row.pk]) for row in batch.items.all()]
     return urls
 
 

@@ -19,6 +19,7 @@ from calendars import assignments
 from calendars.models import Assignment, AuditEntry, Handover, RateBudget
 from calendars.providers.recall_endpoints import ADD_BOT
 from calendars.scheduling.rows import Loaded, load
+from calendars.scheduling.values import Numbers
 from migrations_app import coverage, cuts, inventory, planner
 from migrations_app.findings import Found, note
 from migrations_app.itineraries import Step
@@ -93,9 +94,9 @@ def choose_cut_line(batch: Batch) -> None:
     assignments.touch_handover(batch.handover)
 
 
-def propose(batch: Batch, *, most: int = 5) -> list[planner.CutChoice]:
-    """Return the planner's best cut lines for a batch, best first."""
-    now, numbers = clock.now(), inventory.numbers(batch)
+def propose(batch: Batch, *, most: int = 5, numbers: Numbers | None = None) -> list[planner.CutChoice]:
+    """Return the planner's best cut lines for a batch, best first. `numbers`: its own, where they were read already."""
+    now, numbers = clock.now(), numbers or inventory.numbers(batch)
     budget = RateBudget.objects.filter(workspace=batch.target, endpoint=ADD_BOT).first()
     per_minute = 60 / budget.emission if budget else 60.0
     meetings = inventory.meetings(batch)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from calendars.admin.base import AuditedAdmin
 from calendars.models import AuditEntry
 from recallops.admin_base import HistoryAdmin, post_action
-from recallops.admin_display import at, list_url
+from recallops.admin_display import at, list_url, moment
 from recallops.staff import factor
 from recallops.staff.models import Authenticator, RecoveryCodes
 
@@ -52,7 +52,15 @@ class UserAdmin(StockUserAdmin, AuditedAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "roles", "last_login")
+    list_display = (
+        "username",
+        "email",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "roles",
+        moment("last_login", _("last log-in")),
+    )
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
@@ -153,7 +161,7 @@ class AccessAttemptAdmin(HistoryAdmin):
     """Failed log-ins of late, by name and address; forgotten after the cool-off. What was typed is not shown."""
 
     empty_help = (_("Nobody has typed a wrong password of late."), "", "")
-    list_display = ["username", "ip_address", "failures_since_start", "attempt_time"]
+    list_display = ["username", "ip_address", "failures_since_start", moment("attempt_time", _("last tried"))]
     fields = ["username", "ip_address", "failures_since_start", "attempt_time", "user_agent", "path_info"]
     search_fields = ["username__startswith"]
     ordering = ["-pk"]

@@ -69,6 +69,8 @@ class Act:
     """What somebody else does after the page was shown; none: what brings it into the wrong state."""
     person: Callable[[Any], User] = _somebody
     """Who presses, with the permissions that are needed."""
+    entries: int = 1
+    """On record afterwards: one, and one more where it lets another act be done."""
 
     def posted(self, subject: Any) -> dict[str, Any]:
         """Return the fields of its form."""
@@ -416,7 +418,7 @@ ACTS = [
         data={},
         wrong=_decided,
         refusal="not waiting any more",
-        meanwhile=_decided,
+        entries=2,
     ),
     Act(
         name="approval_refuse",

@@ -29,7 +29,7 @@ from calendars.providers import limits
 from migrations_app.admin import dashboard
 from migrations_app.admin.concerns import concerns
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, BatchStatus, ItemStatus, Message, Severity
+from migrations_app.models import Approval, Batch, BatchStatus, ItemStatus, Message, Severity
 from recallops import clock
 from recallops.admin_counts import AtLeast, bounded_counts
 from recallops.models import WorkerHeartbeat
@@ -176,6 +176,14 @@ def test_each_concern_says_how_many_and_what_to_do(chief: Client) -> None:
     assert "then press “Retry failed” on its page" in page
     Batch.objects.filter(pk=make.make_batch(source=batch.source, target=batch.target).pk).update(status="stopped")
     assert "2 batches are stopped by a problem" in text_of(chief)
+
+
+def test_what_waits_for_a_second_person_stands_there_until_it_is_decided_or_too_old(chief: Client) -> None:
+    asked = make.make_approval()
+    assert "1 request waits for a second person" in text_of(chief)
+    for over in ({"expires_at": clock.now()}, {"state": Approval.State.WITHDRAWN}):
+        Approval.objects.update(**{"expires_at": asked.expires_at, "state": Approval.State.WAITING, **over})
+        assert "waits for a second person" not in text_of(chief)
 
 
 def test_where_nothing_waits_the_page_says_so(chief: Client) -> None:

@@ -26,7 +26,7 @@ TEN_A_MINUTE = {SOURCE: {LIST_EVENTS: 10.0}}
 
 
 def moving(**fields: object) -> Batch:
-    return Batch(handover=Handover(), **{"planned": asdict(LOAD), **fields})
+    return Batch(**{"handover": Handover(), "planned": asdict(LOAD), **fields})
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,7 @@ def _fill(batch: Batch, customer: Customer) -> None:
     _group(batch)
     _tell(batch, customer)
     make.make_bot(source, meeting_url=LONG_URL)
+    make.make_call(source, status=None, error="timeout", request_id=UNBROKEN[:100])
     make.make_mapping(source, target)
     for severity in Severity.values:
         make.make_finding(batch, severity=severity, sentence=SENTENCE, remedy=SENTENCE)

@@ -27,6 +27,7 @@ from migrations_app.models import (
     AlertChannel,
     AlertKind,
     AlertPost,
+    Approval,
     Batch,
     BatchStatus,
     Finding,
@@ -184,6 +185,23 @@ def test_a_channel_is_told_only_of_what_it_wants(world: Batch, chat: Chat) -> No
     [text] = chat.texts
     assert "3 alert(s)" in text
     assert "is missed" in text
+
+
+@pytest.mark.parametrize(
+    ("step", "act", "asks"), [("delete_old", "goal", "allow “Delete old”"), ("", "go_back", "send")]
+)
+def test_what_is_asked_of_a_second_person_is_told_until_it_is_decided(
+    step: str, act: str, asks: str, chat: Chat, now: clock.ManualClock
+) -> None:
+    make.make_approval(make.make_batch("autumn"), asked_by=make.make_staff("dana"), step=step, act=act)
+    make_channel(kinds=[AlertKind.APPROVAL])
+    look()
+    assert f"autumn: dana asks to {asks}" in chat.texts[0]
+    Approval.objects.update(state=Approval.State.WITHDRAWN)
+    for _ in range(2):
+        facts.find(EVERY)
+        now.advance(QUIET)
+    assert Alert.objects.get().ended_at is not None
 
 
 def test_alerts_name_no_meeting_and_no_link_into_one(world: Batch, chat: Chat) -> None:

@@ -31,6 +31,7 @@ MODELS = {
     "calendars_idmapping": "v",
     "calendars_intent": "v",
     "calendars_oauthclient": "vacd",
+    "calendars_providercall": "v",
     "calendars_recordingchoice": "vacd",
     "calendars_recordingpolicy": "vacd",
     "calendars_region": "vac",
@@ -67,6 +68,8 @@ PAGES = {
     "calendars_assignment_upcoming": "calendars.view_assignment",
     "calendars_auditentry_export_csv": "calendars.view_auditentry",
     "calendars_auditentry_export_xlsx": "calendars.view_auditentry",
+    "calendars_providercall_export_csv": "calendars.view_providercall",
+    "calendars_providercall_export_xlsx": "calendars.view_providercall",
     "migrations_app_batch_customers": "migrations_app.view_batch",
     "migrations_app_batch_cut_lines": "migrations_app.view_batch",
     "migrations_app_batch_live": "migrations_app.view_batch",
@@ -91,6 +94,7 @@ PAGES = {
     "migrations_app_finding_export_xlsx": "migrations_app.view_finding",
     "migrations_app_item_export_csv": "migrations_app.view_item",
     "migrations_app_item_export_xlsx": "migrations_app.view_item",
+    "migrations_app_item_timeline": "migrations_app.view_item",
     "migrations_app_mailtemplate_preview": "migrations_app.view_mailtemplate",
     "migrations_app_rehearsal_json": "migrations_app.view_rehearsal",
     "dashboard-live": STAFF,
@@ -109,5 +113,7 @@ APART = frozenset({"login", "logout", "autocomplete", "view_on_site", "app_list"
 LIST_ACTIONS = {
     "calendars_delivery_try_these_again": "calendars.change_delivery",
     "calendars_relayed_send_these_again": "calendars.change_relayed",
+    "migrations_app_finding_waive_chosen": "migrations_app.change_finding",
     "migrations_app_item_retry_failed": "migrations_app.change_batch",
+    "migrations_app_item_skip": "migrations_app.change_batch",
 }

@@ -19,7 +19,7 @@ from migrations_app import roles
 from migrations_app.itineraries import Step
 from recallops.admin_base import ModelAdmin
 from tests.admin.acts import ACTS
-from tests.admin.builders import make_batch
+from tests.admin.builders import make_batch, make_staff
 from tests.admin.pressing import address, press
 from tests.browser.rows import make_rows
 from tests.staff.places import APART, LIST_ACTIONS, LOOKED_AT, MODELS, NOBODY, PAGES, STAFF, SUPERUSER
@@ -83,6 +83,7 @@ def may(role: str, right: str) -> bool:
 
 @pytest.fixture
 def rows(db: None) -> None:
+    make_staff("anybody")  # the first of staff: only superusers touch a superuser
     make_rows("chief", "correct horse")
 
 
