@@ -19,7 +19,6 @@ from calendars.models import (
     Assignment,
     Bot,
     BotProfile,
-    Connection,
     ConnectionStatus,
     Event,
     Intent,
@@ -38,6 +37,17 @@ OUTAGE = timedelta(minutes=15)  # an outage that the margin shall survive
 
 PAUSED = "paused by staff"
 MAY_COME = "taken off its event, but too late: the provider still has the bot"  # outcome of a removal
+
+# Loading is what a pass does most, and each column of a joined row has its price.
+OF_ASSIGNMENTS = (
+    *(field.attname for field in Assignment._meta.concrete_fields),
+    *("owner__slug", "owner__scheduler", "owner__bot_profile_id"),
+)
+OF_EVENTS = (
+    *(field.attname for field in Event._meta.concrete_fields if field.name != "raw"),
+    *("connection__calendar_id", "connection__status", "connection__closing", "connection__events_changed_at"),
+    *("workspace__sweep_mark", "workspace__swept_at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +92,14 @@ def _budget_wait(workspaces: Collection[Workspace]) -> timedelta:
 
 def load(ids: Collection[int]) -> list[Loaded]:
     """Load assignments by primary key, nearest start first."""
-    assignments = list(Assignment.objects.filter(pk__in=ids).select_related("owner__region").order_by("start", "pk"))
+    rows = Assignment.objects.filter(pk__in=ids).select_related("owner").only(*OF_ASSIGNMENTS)
+    assignments = list(rows.order_by("start", "pk"))
     occurrences: dict[int, list[Occurrence]] = defaultdict(list)
     for occurrence in Occurrence.objects.filter(assignment__in=ids).select_related("calendar__handover").order_by("pk"):
         occurrences[occurrence.assignment_id or 0].append(occurrence)
     events: dict[int, list[Event]] = defaultdict(list)
     query = Event.objects.filter(occurrence__assignment__in=ids).select_related("connection", "workspace")
-    for event in query.defer("raw", *(f"connection__{name}" for name in Connection.SEALED)).order_by("pk"):
+    for event in query.only(*OF_EVENTS).order_by("pk"):
         events[event.occurrence_id].append(event)
     bots = _bots([event for group in events.values() for event in group])
     loose = _loose(ids)
