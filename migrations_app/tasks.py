@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         """What looking for work asks of a batch besides its columns."""
 
         moving: bool
-        trouble: str  # of one of its workspaces; in `find_work`
+        trouble: str  # of one of its workspaces
 
     OpenBatch = WithAnnotations[Batch, Seen]
 
@@ -78,7 +78,7 @@ def _open() -> QuerySet[OpenBatch]:
     """
     states = [ShareGroup.State.CUT, ShareGroup.State.SETTLED]
     cut = Q(handover__external=True) & Exists(ShareGroup.objects.filter(batch=OuterRef("pk"), state__in=states))
-    either = Batch.objects.annotate(moving=ExpressionWrapper(GOING, output_field=BooleanField()))
+    either = Batch.objects.annotate(moving=ExpressionWrapper(GOING, output_field=BooleanField()), trouble=TROUBLE)
     either = either.filter(Q(moving=True) | cut, closed_at=None).order_by()  # an order costs more than it is worth
     return either.select_related("handover").only(*OFTEN)
 
@@ -107,7 +107,7 @@ def drive(slug: str, slot: int) -> None:
 
 def find_work(slug: str, room: int) -> list[Callable[[], None]]:
     """Claim the batch itself when its own step is due, and due items, nearest meeting first."""
-    batch = _open().annotate(trouble=TROUBLE).filter(slug=slug).first()
+    batch = _open().filter(slug=slug).first()
     if batch is None:
         return []
     if not batch.moving:
