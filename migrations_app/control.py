@@ -361,7 +361,7 @@ def retry_failed(batch: Batch, *, actor: Any, items: Iterable[int] | None = None
         Finding.objects.filter(batch=batch, code="stopped", gone_at=None).update(gone_at=clock.now())
         if row.status == BatchStatus.STOPPED:
             count += 1
-            again = {"started_at": None} if row.step == Step.PREFLIGHT else {}
+            again = {"started_at": None, "checked_from": None} if row.step == Step.PREFLIGHT else {}
             mine.update(status=BatchStatus.RUNNING, due_at=None, attempts=0, **again)
         if count:
             AuditEntry.objects.record(actor=actor, action="batch.retry_failed", subject=batch, count=count, **named)

@@ -19,7 +19,6 @@ from calendars.admin.workspaces import KEEP
 from calendars.models import AuditEntry
 from calendars.relay import hosts
 from migrations_app.alerts import outbox, tasks
-from migrations_app.alerts.facts import FACTS
 from migrations_app.control import Refused
 from migrations_app.models import Alert, AlertChannel, AlertKind, AlertPost
 from recallops import clock
@@ -28,7 +27,6 @@ from recallops.admin_display import at, badge, moment, to, utc
 from recallops.admin_widgets import Select, TextInput, UnseenInput
 
 State = AlertPost.State
-FOUND = [(kind, label) for kind, label in AlertKind.choices if kind in FACTS]  # what somebody looks for
 
 GIVE_URL = _("Give the URL of the incoming webhook.")
 TAKEN = _("%(channel)s answered %(status)d within %(seconds).1f s: look whether the test is there.")
@@ -42,9 +40,9 @@ class AlertChannelForm(forms.ModelForm):  # type: ignore[type-arg]
     new_url = forms.CharField(label="URL", required=False, max_length=2000, widget=UnseenInput, help_text=KEEP)
     kinds = forms.MultipleChoiceField(
         label=_("Is told of"),
-        choices=FOUND,
+        choices=AlertKind.choices,
         widget=forms.CheckboxSelectMultiple,
-        initial=[kind for kind, _label in FOUND],
+        initial=AlertKind.values,
     )
 
     class Meta:
@@ -153,7 +151,7 @@ class AlertChannelAdmin(AuditedAdmin):
     @admin.display(description=_("is told of"))
     def told_of(self, obj: AlertChannel) -> str:
         """Its kinds."""
-        if set(obj.kinds) >= {kind for kind, _label in FOUND}:
+        if set(obj.kinds) >= set(AlertKind.values):
             return str(_("everything"))
         return ", ".join(str(AlertKind(kind).label) for kind in obj.kinds if kind in AlertKind.values)
 

@@ -8,13 +8,10 @@ outside it, so that nothing that is being typed is lost.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import (
     Http404,
@@ -22,31 +19,26 @@ from django.http import (
     HttpResponse,
     HttpResponseBase,
     HttpResponseRedirect,
-    StreamingHttpResponse,
 )
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from calendars.models import AuditEntry
-from migrations_app import approvals, control, drafts, presses, rehearsals, report
-from migrations_app.admin import draft_pages, mail_page, page, signed_report, track
+from migrations_app import approvals, control, drafts, numbers, presses, rehearsals, report
+from migrations_app.admin import draft_pages, mail_page, page, report_files, track
 from migrations_app.admin import rehearsals as rehearsal_pages
 from migrations_app.admin.forms import CutLineForm, GoalForm, NumbersForm
 from migrations_app.control import NeedsApproval, Refused
 from migrations_app.itineraries import Step, allows, position
 from migrations_app.mail.acts import set_tell
 from migrations_app.models import Batch, BatchStatus, ReportKey, Selection
-from migrations_app.report_format import pieces
 from migrations_app.steps.hand_over import propose
 from recallops.admin_base import HistoryAdmin, post_action
 from recallops.admin_display import badge, moment
 from recallops.logs import one_line
-from recallops.snapshots import one_moment
 
 MOMENTS = [("before", _("before")), ("cut", _("at the cut")), ("after", _("after")), ("now", _("now"))]
-FILE_PIECE = 64_000
 POLL_SECONDS = 2
 POLL_SHARE = 20  # a page that takes long to read is read less often: at most a twentieth of the time
 CHECKING = _("The checks are on their way; what they find is shown here.")
@@ -65,7 +57,6 @@ NOT_TO_DELETE = _("This deletes calendars at the provider, which takes the role 
 NOTHING_FAILED = _("Nothing has failed and nothing waits for a person, so nothing was changed.")
 NO_NUMBERS_CHANGED = _("Nothing was changed.")
 NUMBERS_CHANGED = _("Changed: {names}.")
-CLOSED_NUMBERS = _("This batch is closed; its numbers stay.")
 
 NOT_TO_SEE = _("Seeing batches needs the permission to view them.")
 
@@ -247,22 +238,19 @@ class BatchAdmin(HistoryAdmin):
         }
         return TemplateResponse(request, "migrations_app/report.html", context)
 
-    def report_json_view(self, request: HttpRequest, object_id: int) -> StreamingHttpResponse:
+    def report_json_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
         """Hand out the whole proof as a file, while it is read."""
-        batch = self._batch_or_404(request, str(object_id))
-        response = StreamingHttpResponse(_report_file(batch), content_type="application/json")
-        response["Content-Disposition"] = f'attachment; filename="{batch.slug}-report.json"'
-        return response
+        return report_files.plain(self._batch_or_404(request, str(object_id)))
 
     def report_zip_view(self, request: HttpRequest, object_id: int) -> HttpResponseBase:
         """Hand out the whole proof with its signature."""
-        return signed_report.download(self._batch_or_404(request, str(object_id)))
+        return report_files.signed(self._batch_or_404(request, str(object_id)))
 
     def verifier_view(self, request: HttpRequest) -> HttpResponseBase:
         """Hand out the script that checks a signed report."""
         if not self.has_view_permission(request):
             raise PermissionDenied(NOT_TO_SEE)
-        return signed_report.verifier()
+        return report_files.verifier()
 
     def customers_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Show who is told what, and offer to switch it on or off."""
@@ -395,32 +383,7 @@ class BatchAdmin(HistoryAdmin):
         form = NumbersForm(request.POST)
         if not form.is_valid():
             raise Refused("; ".join(f"{name}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()))
-        changed = {name: value for name, value in form.cleaned_data.items() if getattr(obj, name) != value}
-        if any(isinstance(value, timedelta) and value < timedelta(0) for value in changed.values()):
-            raise Refused("A wait cannot be negative.")
+        changed = numbers.change(obj, form.cleaned_data, actor=request.user)
         if not changed:
             return str(NO_NUMBERS_CHANGED)
-        with transaction.atomic():
-            if not Batch.objects.filter(pk=obj.pk, closed_at=None).update(**changed):
-                raise Refused(str(CLOSED_NUMBERS))
-            AuditEntry.objects.record(
-                actor=request.user,
-                action="batch.numbers",
-                subject=obj,
-                **{name: str(value) for name, value in changed.items()},
-            )
         return NUMBERS_CHANGED.format(names=", ".join(name.replace("_", " ") for name in changed))
-
-
-def _report_file(batch: Batch) -> Iterator[str]:
-    """Return the file in pieces big enough for a network, from one snapshot."""
-    with one_moment():
-        waiting: list[str] = []
-        size = 0
-        for piece in pieces(report.build(batch, whole=True)):
-            waiting.append(piece)
-            size += len(piece)
-            if size > FILE_PIECE:
-                yield "".join(waiting)
-                waiting, size = [], 0
-        yield "".join([*waiting, "\n"])

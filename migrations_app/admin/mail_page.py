@@ -89,7 +89,7 @@ def _preview_url(template: MailTemplate, batch: Batch) -> str:
 
 def preview(template: MailTemplate, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return a text with the values of a batch and one of its customers; of an example where there is no batch."""
-    batches = list(Batch.objects.order_by("-pk").values_list("pk", "slug")[:MOST_BATCHES])
+    batches = list(Batch.objects.filter(draft=False).order_by("-pk").values_list("pk", "slug")[:MOST_BATCHES])
     wanted = str(chosen.get("batch", ""))
     pk = int(wanted) if wanted.isdecimal() and len(wanted) < 18 else batches[0][0] if batches else 0
     batch = Batch.objects.select_related("handover", "source__region", "target__region").filter(pk=pk).first()

@@ -84,6 +84,15 @@ def test_the_press_asks_and_allows_nothing_until_another_person_approves(batch: 
     assert list(entries)[-3:] == [("approval.ask", "olga"), ("approval.approved", "anna"), ("batch.goal", "anna")]
 
 
+def test_the_page_offers_whoever_drives_the_form_that_asks(batch: Batch, olga: User) -> None:
+    address = reverse("admin:migrations_app_batch_change", args=[batch.pk])
+    assert 'id="confirm-name"' in browser(olga).get(address).content.decode()
+    Workspace.objects.update(second_person=False)
+    page = browser(olga).get(address).content.decode()
+    assert 'id="confirm-name"' not in page
+    assert "which takes the role of an approver" in page
+
+
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_either_workspace_can_want_a_second_person(side: str) -> None:
     batch = make.make_batch("acme", goal=Step.HAND_OVER)

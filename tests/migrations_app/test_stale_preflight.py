@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from calendars.models import Scheduler, Sweep, Workspace
 from migrations_app import checks, control, drafts
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step
@@ -93,6 +94,22 @@ def test_checks_that_run_again_find_what_changed_and_keep_the_items() -> None:
     move.run()
     assert list(Item.objects.order_by("pk").values_list("pk", flat=True))[: len(items)] == items
     assert Item.objects.filter(title="new@northwind.example").exists()
+
+
+def test_retried_after_what_was_in_the_way_it_reads_anew() -> None:
+    move = exported()
+    Workspace.objects.filter(pk=move.target.pk).update(scheduler=Scheduler.EXTERNAL)
+    drafts.check(move.batch, actor=None)
+    move.run()
+    move.batch.refresh_from_db()
+    assert move.batch.status == BatchStatus.STOPPED
+    move.time.advance(timedelta(hours=5))
+    Workspace.objects.filter(pk=move.target.pk).update(scheduler=Scheduler.MANAGED)
+    begun = move.time.now()
+    control.retry_failed(move.batch, actor=None)
+    move.run()
+    read = Sweep.objects.filter(workspace=move.target, kind=Sweep.Kind.CALENDARS)
+    assert read.latest("pk").begun_at >= begun, "only preflight reads the target's calendars"
 
 
 def test_a_refused_key_dates_only_the_part_that_was_looked_at() -> None:

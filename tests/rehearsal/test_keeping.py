@@ -97,6 +97,30 @@ def test_a_player_that_dies_is_a_failure_that_says_so(move: Move) -> None:
     assert _asked(move).pk != row.pk, "it can be asked for again"
 
 
+def test_one_that_ends_late_leaves_the_schema_of_the_next_one_alone(
+    move: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = _asked(move)
+
+    def tell(pk: int, **more: Any) -> bool:  # its lease was over, and another machine has begun the next one
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}999")
+        return False
+
+    line = "print(json.dumps({'phase': 'playing'}), flush=True)"
+    keeper = Keeper(row.pk, player=_player(f"{line}\ntime.sleep(600)"))
+    made = keeper._make_schema
+
+    def make() -> None:
+        made()
+        monkeypatch.setattr(rehearsals, "tell", tell)
+
+    monkeypatch.setattr(keeper, "_make_schema", make)
+    assert not keeper.run()
+    assert _schemas() == [f"{SCHEMA}999"]
+    assert clear_away() == 1
+
+
 def test_a_player_that_takes_too_long_is_ended(move: Move, settings: Any) -> None:
     settings.REHEARSAL_MINUTES = 0
     row = _asked(move)

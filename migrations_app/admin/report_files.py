@@ -1,4 +1,4 @@
-"""Downloads of the report's page: the signed report, and the script that checks it."""
+"""Downloads of the report's page: the report, the same with its signature, and the script that checks it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,17 @@ from recallops.snapshots import one_moment
 
 NO_KEY = _("There is no report key yet, so nothing can be signed. An administrator makes one under “Report keys”.")
 VERIFIER = "verify_report.py"
+FILE_PIECE = 64_000  # characters
 
 
-def download(batch: Batch) -> HttpResponseBase:
+def plain(batch: Batch) -> HttpResponseBase:
+    """Hand out the whole report as a file, while it is read."""
+    response = StreamingHttpResponse(_pieces(batch), content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="{batch.slug}-report.json"'
+    return response
+
+
+def signed(batch: Batch) -> HttpResponseBase:
     """Hand out the report with its signature, while both are made."""
     key = ReportKey.objects.signing()
     if key is None:
@@ -34,6 +42,20 @@ def verifier() -> FileResponse:
     """Hand out the script."""
     script = (settings.BASE_DIR / "docs" / VERIFIER).open("rb")
     return FileResponse(script, as_attachment=True, filename=VERIFIER, content_type="text/x-python; charset=utf-8")
+
+
+def _pieces(batch: Batch) -> Iterator[str]:
+    """Return the file in pieces big enough for a network, from one snapshot."""
+    with one_moment():
+        waiting: list[str] = []
+        size = 0
+        for piece in pieces(report.build(batch, whole=True)):
+            waiting.append(piece)
+            size += len(piece)
+            if size > FILE_PIECE:
+                yield "".join(waiting)
+                waiting, size = [], 0
+        yield "".join([*waiting, "\n"])
 
 
 def _signed(batch: Batch, key: ReportKey) -> Iterator[bytes]:
