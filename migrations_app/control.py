@@ -36,34 +36,34 @@ class NeedsApproval(Refused):
     """All else is right, but a second person has to approve it; `approvals.ask` asks for that."""
 
 
-CHANGED_MEANWHILE = "Somebody else changed this batch in the meantime. Reload the page and look again."
-SAME_WORKSPACE = "Source and target are the same workspace. Choose another target."
-OTHER_PROVIDER = "Source and target speak different APIs ({source} and {target}). Choose two of one provider."
-OTHER_FAMILY = (
+CHANGED_MEANWHILE = _("Somebody else changed this batch in the meantime. Reload the page and look again.")
+SAME_WORKSPACE = _("Source and target are the same workspace. Choose another target.")
+OTHER_PROVIDER = _("Source and target speak different APIs ({source} and {target}). Choose two of one provider.")
+OTHER_FAMILY = _(
     "{target} already holds calendars of its own family “{family}”. A move needs an empty target, or both workspaces "
     "in one family (workspace page, “family”)."
 )
-NAME_TAKEN = "There is already a batch called {slug}. Choose another name."
-CLOSED = "This batch is closed. Make a new one to move more."
+NAME_TAKEN = _("There is already a batch called {slug}. Choose another name.")
+CLOSED = _("This batch is closed. Make a new one to move more.")
 STILL_A_DRAFT = _("This batch is still a draft. Finish it on its pages, and press “Make the batch”.")
-ALREADY_ALLOWED = "{step} is already allowed."
-BLOCKED = "{count} blocking finding(s) must be solved or waived first: {first}"
-WRONG_NAME = "To confirm the delete, type the batch's name exactly: {slug}"
-NO_CUT_LINE = (
+ALREADY_ALLOWED = _("{step} is already allowed.")
+BLOCKED = _("{count} blocking finding(s) must be solved or waived first: {first}")
+WRONG_NAME = _("To confirm the delete, type the batch's name exactly: {slug}")
+NO_CUT_LINE = _(
     "The company's application schedules here: there is no cut line, each share group goes over at a quiet moment."
 )
-GOES_BACK = "This batch goes back: there is nothing to allow and no cut line."
-NOT_ITS_STEP = "{step} is no step of this batch."
-ALREADY_BACK = "This batch goes back already."
-TOO_LATE_BACK = (
+GOES_BACK = _("This batch goes back: there is nothing to allow and no cut line.")
+NOT_ITS_STEP = _("{step} is no step of this batch.")
+ALREADY_BACK = _("This batch goes back already.")
+TOO_LATE_BACK = _(
     "This batch is closed, and the credentials that it kept are wiped. Make a batch from {target} to {source} to move "
     "its calendars back."
 )
-CONFIRM_BACK = "Deleting in {target} what this batch made there must be confirmed by typing the batch's name: {slug}"
+CONFIRM_BACK = _("Deleting in {target} what this batch made there must be confirmed by typing the batch's name: {slug}")
 SECOND_PERSON = _(
     "A second person has to approve this, because {workspaces} is set so: ask for it on the batch's page in the admin."
 )
-NEEDS_CONFIRMATION = "Deleting calendars in {source} must be confirmed by typing the batch's name."
+NEEDS_CONFIRMATION = _("Deleting calendars in {source} must be confirmed by typing the batch's name.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def _blocking(batch: Batch) -> Any:
 
 def _refusal(batch: Batch, step: Step, blocking: list[Finding], stale: str) -> str:
     if batch.closed_at:
-        return CLOSED
+        return str(CLOSED)
     if batch.draft:
         return str(STILL_A_DRAFT)
     if step not in batch.steps:
@@ -377,14 +377,14 @@ def leave_failed(batch: Batch, *, actor: Any, reason: str) -> int:
     if batch.closed_at:
         raise Refused(CLOSED)
     if not reason.strip():
-        raise Refused("Say in a few words why they may stay where they are; it stays on record.")
+        raise Refused(_("Say in a few words why they may stay where they are; it stays on record."))
     with transaction.atomic():
         Batch.objects.select_for_update().get(pk=batch.pk)  # the batch before its items, as everywhere
         count = Item.objects.filter(batch=batch, status=ItemStatus.FAILED).update(
             status=ItemStatus.NOT_MOVABLE, reason=f"Left in {batch.origin}: {reason.strip()}"[:600]
         )
         if not count:
-            raise Refused("No calendar of this batch has failed.")
+            raise Refused(_("No calendar of this batch has failed."))
         Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.RUNNING, reached="", due_at=None, attempts=0)
         AuditEntry.objects.record(actor=actor, action="batch.leave_failed", subject=batch, count=count, reason=reason)
         transaction.on_commit(tasks.ring)
@@ -394,7 +394,7 @@ def leave_failed(batch: Batch, *, actor: Any, reason: str) -> int:
 def waive(finding: Finding, *, actor: Any, reason: str) -> None:
     """Accept a finding, with a reason that stays on record. Raises Refused."""
     if not reason.strip():
-        raise Refused("Say in a few words why this may be waived; it stays on record.")
+        raise Refused(_("Say in a few words why this may be waived; it stays on record."))
     with transaction.atomic():
         won = Finding.objects.filter(pk=finding.pk, waived_at=None).update(
             waived_at=clock.now(),
@@ -402,7 +402,7 @@ def waive(finding: Finding, *, actor: Any, reason: str) -> None:
             waived_reason=reason.strip()[:400],
         )
         if not won:
-            raise Refused("This finding was already waived.")
+            raise Refused(_("This finding was already waived."))
         AuditEntry.objects.record(
             actor=actor, action="finding.waive", subject=finding, reason=reason, batch=finding.batch_id
         )

@@ -75,7 +75,7 @@ def free_name(source: Workspace, target: Workspace) -> str:
 def problems(source: Workspace, target: Workspace, *, but: Batch | None = None) -> list[Problem]:
     """Return all that is wrong, or worth knowing, of a choice of source and target: the worst first."""
     if source == target:
-        return [Problem(control.SAME_WORKSPACE, refuses=True)]
+        return [Problem(str(control.SAME_WORKSPACE), refuses=True)]
     if source.region.provider != target.region.provider:
         said = control.OTHER_PROVIDER.format(source=source.region, target=target.region)
         return [Problem(said, refuses=True)]
@@ -209,9 +209,9 @@ def set_cut_line(batch: Batch, at: datetime | None, *, actor: Any) -> None:
 def why_no_check(row: Batch) -> str:
     """Return why the checks of a batch cannot be run now; empty when they can."""
     if row.closed_at:
-        return control.CLOSED
+        return str(control.CLOSED)
     if row.goes_back:
-        return control.GOES_BACK
+        return str(control.GOES_BACK)
     if allows(row.goal, Step.RECREATE):
         return str(PAST_IT)
     if row.goal and row.step == Step.PREFLIGHT and row.status != BatchStatus.STOPPED:

@@ -7,49 +7,50 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Min, Q
+from django.utils.translation import gettext_lazy as _
 
 from calendars.models import ConnectionStatus
 from migrations_app.itineraries import Step, allows
 from migrations_app.models import Batch, ItemStatus
 from recallops import clock
 
-CANCEL, REVERSE = "Cancel", "Reverse"
+CANCEL, REVERSE = _("Cancel"), _("Reverse")
 
-NOTHING_MADE = "Nothing has been made in the target: the batch is closed, and nothing else happens."
-DELETES = "{made} calendar(s) that this batch made in the target are deleted there; whatever else is there stays."
-HANDS_BACK = "{handed} coming meeting(s) get their bots in the source first, and then lose those in the target."
-MAKES_AGAIN = (
+NOTHING_MADE = _("Nothing has been made in the target: the batch is closed, and nothing else happens.")
+DELETES = _("{made} calendar(s) that this batch made in the target are deleted there; whatever else is there stays.")
+HANDS_BACK = _("{handed} coming meeting(s) get their bots in the source first, and then lose those in the target.")
+MAKES_AGAIN = _(
     "{deleted} calendar(s) that are deleted in the source are made again there, with new ids, by the credentials that "
     "this batch keeps."
 )
-TOKENLESS = (
+TOKENLESS = _(
     "{lost} of them cannot: the source showed no token. Unless their users connect them there first, they stay in the "
     "target, and the batch closes without them."
 )
-OFF = (
+OFF = _(
     "{off} calendar(s) are not connected in the source any more: unless their users reconnect them there first, they "
     "stay in the target, with their bots, and the batch closes without them."
 )
-UNTIL_ALLOWED = "Going back is without loss until “Delete old” is allowed."
-UNTIL_LOOKED = (
+UNTIL_ALLOWED = _("Going back is without loss until “Delete old” is allowed.")
+UNTIL_LOOKED = _(
     "Going back is without loss until {until:%Y-%m-%d %H:%M} UTC; from then on calendars are deleted in the source."
 )
-UNTIL_NOW = "Calendars are deleted in the source from now on, each as soon as its checks pass."
-SINCE_DELETED = (
+UNTIL_NOW = _("Calendars are deleted in the source from now on, each as soon as its checks pass.")
+SINCE_DELETED = _(
     "Going back is possible until the batch is closed, but no longer without loss: ids of the source are gone."
 )
-UNDER_WAY = "This batch goes back."
-WENT_BACK = "This batch went back: it is closed."
-CLOSED = (
+UNDER_WAY = _("This batch goes back.")
+WENT_BACK = _("This batch went back: it is closed.")
+CLOSED = _(
     "There is no way back in this batch: it is closed, and its credentials are wiped. Make one in the other direction."
 )
 
 TAKES_AWAY = {
-    Step.RECREATE: "nothing; going back deletes what was made in the target",
-    Step.VERIFY: "nothing",
-    Step.HAND_OVER: "nothing; going back hands the meetings over once more, which takes as many calls again",
-    Step.DELETE_OLD: "the source's ids, and what its dashboard shows of those calendars; going back makes new ones",
-    Step.CLEAN_UP: "the credentials: from then on going back is a batch of its own, in the other direction",
+    Step.RECREATE: _("nothing; going back deletes what was made in the target"),
+    Step.VERIFY: _("nothing"),
+    Step.HAND_OVER: _("nothing; going back hands the meetings over once more, which takes as many calls again"),
+    Step.DELETE_OLD: _("the source's ids, and what its dashboard shows of those calendars; going back makes new ones"),
+    Step.CLEAN_UP: _("the credentials: from then on going back is a batch of its own, in the other direction"),
 }
 
 
@@ -84,10 +85,10 @@ class Undo:
 def undo(facts: Facts, *, now: datetime) -> Undo:
     """Say until when going back is without loss, what it does, and what each step that is left takes away."""
     confirm = allows(facts.goal, Step.RECREATE)
-    name = REVERSE if facts.handed or facts.deleted else CANCEL
+    name = str(REVERSE if facts.handed or facts.deleted else CANCEL)
     if facts.closed or facts.goes_back:
         said = (WENT_BACK if facts.goes_back else CLOSED) if facts.closed else UNDER_WAY
-        return Undo(name, said, (), (), possible=False, needs_confirmation=confirm)
+        return Undo(name, str(said), (), (), possible=False, needs_confirmation=confirm)
     deeds = [
         (MAKES_AGAIN, facts.deleted),
         (TOKENLESS, facts.lost),
@@ -96,18 +97,18 @@ def undo(facts: Facts, *, now: datetime) -> Undo:
         (DELETES, facts.made),
     ]
     does = tuple(sentence.format(**asdict(facts)) for sentence, count in deeds if count)
-    left = tuple((step.label, words) for step, words in TAKES_AWAY.items() if allows(step, facts.step))
-    return Undo(name, _until(facts, now), does or (NOTHING_MADE,), left, possible=True, needs_confirmation=confirm)
+    left = tuple((str(step.label), str(words)) for step, words in TAKES_AWAY.items() if allows(step, facts.step))
+    return Undo(name, _until(facts, now), does or (str(NOTHING_MADE),), left, possible=True, needs_confirmation=confirm)
 
 
 def _until(facts: Facts, now: datetime) -> str:
     if facts.deleted:
-        return SINCE_DELETED
+        return str(SINCE_DELETED)
     if not allows(facts.goal, Step.DELETE_OLD):
-        return UNTIL_ALLOWED
+        return str(UNTIL_ALLOWED)
     if facts.earliest is not None and facts.earliest > now:
         return UNTIL_LOOKED.format(until=facts.earliest)
-    return UNTIL_NOW
+    return str(UNTIL_NOW)
 
 
 def item_counts() -> dict[str, Count]:

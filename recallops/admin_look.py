@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
+    from django.utils.functional import _StrPromise
 
 
 def may(permission: str) -> Any:
@@ -33,7 +34,7 @@ def icon(request: HttpRequest) -> str:
     return static("recallops/icon.svg")
 
 
-def _link(title: str, icon: str, label: str, name: str, permission: Any = None) -> dict[str, Any]:
+def _link(title: _StrPromise, icon: str, label: str, name: str, permission: Any = None) -> dict[str, Any]:
     return {
         "title": title,
         "icon": icon,
@@ -83,103 +84,103 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
-                "title": "The move",
+                "title": _("The move"),
                 "items": [
-                    _link("Batches", "move_up", "migrations_app", "batch"),
-                    _link("Drafts", "edit_document", "migrations_app", "batchdraft", may("migrations_app.batch")),
-                    _link("Items", "checklist", "migrations_app", "item"),
-                    _link("Share groups", "hub", "migrations_app", "sharegroup"),
-                    _link("Rehearsals", "theater_comedy", "migrations_app", "rehearsal"),
-                    _link("Findings", "report", "migrations_app", "finding"),
-                    _link("Approvals", "how_to_reg", "migrations_app", "approval"),
-                    _link("Ledger", "fact_check", "calendars", "assignment"),
+                    _link(_("Batches"), "move_up", "migrations_app", "batch"),
+                    _link(_("Drafts"), "edit_document", "migrations_app", "batchdraft", may("migrations_app.batch")),
+                    _link(_("Items"), "checklist", "migrations_app", "item"),
+                    _link(_("Share groups"), "hub", "migrations_app", "sharegroup"),
+                    _link(_("Rehearsals"), "theater_comedy", "migrations_app", "rehearsal"),
+                    _link(_("Findings"), "report", "migrations_app", "finding"),
+                    _link(_("Approvals"), "how_to_reg", "migrations_app", "approval"),
+                    _link(_("Ledger"), "fact_check", "calendars", "assignment"),
                 ],
             },
             {
-                "title": "Workspaces",
+                "title": _("Workspaces"),
                 "items": [
-                    _link("Workspaces", "workspaces", "calendars", "workspace"),
-                    _link("API keys", "key", "calendars", "apikey"),
-                    _link("API tokens", "vpn_key", "calendars", "apitoken"),
-                    _link("OAuth clients", "passkey", "calendars", "oauthclient"),
-                    _link("Regions", "public", "calendars", "region"),
-                    _link("Endpoint limits", "speed", "calendars", "endpointlimit"),
+                    _link(_("Workspaces"), "workspaces", "calendars", "workspace"),
+                    _link(_("API keys"), "key", "calendars", "apikey"),
+                    _link(_("API tokens"), "vpn_key", "calendars", "apitoken"),
+                    _link(_("OAuth clients"), "passkey", "calendars", "oauthclient"),
+                    _link(_("Regions"), "public", "calendars", "region"),
+                    _link(_("Endpoint limits"), "speed", "calendars", "endpointlimit"),
                 ],
             },
             {
-                "title": "Calendars",
+                "title": _("Calendars"),
                 "items": [
-                    _link("Customers", "groups", "calendars", "customer"),
-                    _link("Calendars", "calendar_month", "calendars", "calendar"),
-                    _link("Connections", "link", "calendars", "connection"),
-                    _link("Events", "event", "calendars", "event"),
-                    _link("Bots", "smart_toy", "calendars", "bot"),
+                    _link(_("Customers"), "groups", "calendars", "customer"),
+                    _link(_("Calendars"), "calendar_month", "calendars", "calendar"),
+                    _link(_("Connections"), "link", "calendars", "connection"),
+                    _link(_("Events"), "event", "calendars", "event"),
+                    _link(_("Bots"), "smart_toy", "calendars", "bot"),
                 ],
             },
             {
-                "title": "Scheduling",
+                "title": _("Scheduling"),
                 "items": [
                     {
-                        "title": "Coming meetings",
+                        "title": _("Coming meetings"),
                         "icon": "upcoming",
                         "link": reverse_lazy("admin:calendars_assignment_upcoming"),
                         "permission": may("calendars.assignment"),
                     },
-                    _link("Policies", "rule", "calendars", "recordingpolicy"),
-                    _link("Choices", "touch_app", "calendars", "recordingchoice"),
-                    _link("Bot profiles", "tune", "calendars", "botprofile"),
+                    _link(_("Policies"), "rule", "calendars", "recordingpolicy"),
+                    _link(_("Choices"), "touch_app", "calendars", "recordingchoice"),
+                    _link(_("Bot profiles"), "tune", "calendars", "botprofile"),
                 ],
             },
             {
-                "title": "Webhooks",
+                "title": _("Webhooks"),
                 "collapsible": True,
                 "items": [
-                    _link("Endpoints", "webhook", "calendars", "webhookendpoint"),
-                    _link("Secrets", "password", "calendars", "webhooksecret"),
-                    _link("Deliveries", "inbox", "calendars", "delivery"),
-                    _link("Refusals", "block", "calendars", "webhookrefusal"),
+                    _link(_("Endpoints"), "webhook", "calendars", "webhookendpoint"),
+                    _link(_("Secrets"), "password", "calendars", "webhooksecret"),
+                    _link(_("Deliveries"), "inbox", "calendars", "delivery"),
+                    _link(_("Refusals"), "block", "calendars", "webhookrefusal"),
                 ],
             },
             {
-                "title": "Relay",
+                "title": _("Relay"),
                 "collapsible": True,
                 "items": [
-                    _link("Applications", "cable", "calendars", "application"),
-                    _link("Applications' secrets", "enhanced_encryption", "calendars", "applicationsecret"),
-                    _link("Passed-on webhooks", "outbox", "calendars", "relayed"),
+                    _link(_("Applications"), "cable", "calendars", "application"),
+                    _link(_("Applications' secrets"), "enhanced_encryption", "calendars", "applicationsecret"),
+                    _link(_("Passed-on webhooks"), "outbox", "calendars", "relayed"),
                 ],
             },
             {
-                "title": "Messages",
+                "title": _("Messages"),
                 "collapsible": True,
                 "items": [
-                    _link("E-mails to customers", "mail", "migrations_app", "message"),
-                    _link("E-mail templates", "edit_note", "migrations_app", "mailtemplate"),
-                    _link("Alerts", "notifications", "migrations_app", "alert"),
-                    _link("Alert channels", "campaign", "migrations_app", "alertchannel"),
-                    _link("Report keys", "verified", "migrations_app", "reportkey"),
+                    _link(_("E-mails to customers"), "mail", "migrations_app", "message"),
+                    _link(_("E-mail templates"), "edit_note", "migrations_app", "mailtemplate"),
+                    _link(_("Alerts"), "notifications", "migrations_app", "alert"),
+                    _link(_("Alert channels"), "campaign", "migrations_app", "alertchannel"),
+                    _link(_("Report keys"), "verified", "migrations_app", "reportkey"),
                 ],
             },
             {
-                "title": "Records",
+                "title": _("Records"),
                 "collapsible": True,
                 "items": [
-                    _link("Audit entries", "history", "calendars", "auditentry"),
-                    _link("Calls to providers", "swap_vert", "calendars", "providercall"),
-                    _link("Intents", "edit_note", "calendars", "intent"),
-                    _link("Id mappings", "swap_horiz", "calendars", "idmapping"),
+                    _link(_("Audit entries"), "history", "calendars", "auditentry"),
+                    _link(_("Calls to providers"), "swap_vert", "calendars", "providercall"),
+                    _link(_("Intents"), "edit_note", "calendars", "intent"),
+                    _link(_("Id mappings"), "swap_horiz", "calendars", "idmapping"),
                 ],
             },
             {
-                "title": "Staff and queue",
+                "title": _("Staff and queue"),
                 "collapsible": True,
                 "items": [
-                    _link("Users", "person", "auth", "user"),
-                    _link("Roles", "group", "auth", "group"),
-                    _link("Failed log-ins", "lock_clock", "axes", "accessattempt", may("auth.user")),
-                    _link("Queued tasks", "hourglass", "django_q", "ormq", superuser),
-                    _link("Done tasks", "task_alt", "django_q", "success", superuser),
-                    _link("Failed tasks", "error", "django_q", "failure", superuser),
+                    _link(_("Users"), "person", "auth", "user"),
+                    _link(_("Roles"), "group", "auth", "group"),
+                    _link(_("Failed log-ins"), "lock_clock", "axes", "accessattempt", may("auth.user")),
+                    _link(_("Queued tasks"), "hourglass", "django_q", "ormq", superuser),
+                    _link(_("Done tasks"), "task_alt", "django_q", "success", superuser),
+                    _link(_("Failed tasks"), "error", "django_q", "failure", superuser),
                 ],
             },
         ],
