@@ -112,7 +112,7 @@ def test_what_is_switched_off_ticks_nothing(chief: Client) -> None:
 def test_every_step_leads_to_a_page_that_opens(chief: Client) -> None:
     page = chief.get("/admin/").content.decode()
     for url in re.findall(r'id="first-\w+" href="([^"]+)"', page):
-        assert chief.get(unescape(url)).status_code == 200
+        assert chief.get(unescape(url), follow=True).status_code == 200
 
 
 def test_the_list_shows_links_to_those_only_who_may_follow_them(looker: Client, client: Client) -> None:
