@@ -27,8 +27,8 @@ BATCH = 2_000
 # 1.0 and 1.00, or no value and the value null, are not the same bytes. Migration 0006 has the same for the trigger.
 LINE = """jsonb_build_array(
     calendars_auditentry.id, calendars_auditentry.number, calendars_auditentry.previous,
-    to_char(calendars_auditentry.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
-    to_char(calendars_auditentry.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
+    to_char(calendars_auditentry.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US BC'),
+    to_char(calendars_auditentry.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US BC'),
     calendars_auditentry.actor_id, calendars_auditentry.actor_name, calendars_auditentry.action,
     calendars_auditentry.subject_kind, calendars_auditentry.subject_id, calendars_auditentry.subject_name,
     calendars_auditentry.reason, calendars_auditentry.before::text, calendars_auditentry.after::text,

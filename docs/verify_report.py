@@ -27,11 +27,13 @@ import os
 import re
 import sys
 import zipfile
+import zlib
 
 FORMAT = "recallops-report-signature-1"
 FIELDS = ("file", "bytes", "sha512", "batch", "signed_at", "key")
 PIECE = 1 << 20
 LONGEST_SIGNATURE = 10_000
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # what a broken archive raises
 COVERED = ("source", "target", "owner", "attended", "over", "frozen")  # verdicts by which a meeting is covered once
 
 # --- Ed25519, verification only: RFC 8032, 5.1.3 and 5.1.7. Points are (X, Y, Z, T) with x = X/Z, y = Y/Z, xy = T/Z.
@@ -141,6 +143,7 @@ def read_claims(text):
         for name in (*FIELDS, "public_key", "signature"):
             if not isinstance(claims[name], int if name == "bytes" else str) or "\n" in str(claims[name]):
                 raise KeyError(name)
+        statement(claims)  # halves of characters cannot have been signed
         return claims, bytes.fromhex(claims["public_key"]), bytes.fromhex(claims["signature"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Trouble(2, "The signature file cannot be read: it is damaged, or no signature.") from error
@@ -163,15 +166,18 @@ def open_report(path, signature_path):
             raise Trouble(2, f"There is no signature {beside}. Give it as the second argument.")
         with open(beside, "rb") as file:
             return (lambda: open(path, "rb")), file.read(LONGEST_SIGNATURE)
-    except (OSError, zipfile.BadZipFile, ValueError) as error:
+    except (OSError, ValueError, *DAMAGED) as error:
         raise Trouble(2, f"It cannot be read: {error}") from error
 
 
 def known_keys(text):
     """Return the public keys that were given: one in hexadecimal, or a file of them."""
-    if os.path.exists(text):
-        with open(text, encoding="utf-8", errors="replace") as file:
-            text = file.read()
+    try:
+        if os.path.exists(text):
+            with open(text, encoding="utf-8", errors="replace") as file:
+                text = file.read()
+    except OSError as error:
+        raise Trouble(2, f"--key cannot be read: {error}") from error
     keys = {bytes.fromhex(found) for found in re.findall(r"(?<![0-9a-fA-F])[0-9a-fA-F]{64}(?![0-9a-fA-F])", text)}
     if not keys:
         raise Trouble(2, "--key holds no public key: it wants 64 hexadecimal digits, or a file with them.")
@@ -186,7 +192,7 @@ def check_signature(opened, signature, key):
     try:
         with opened() as file:
             size, digest = measured(file)
-    except zipfile.BadZipFile as error:
+    except DAMAGED as error:
         raise Trouble(1, f"CHANGED: the archive is damaged ({error}).") from error
     except OSError as error:
         raise Trouble(2, f"It cannot be read: {error}") from error
@@ -260,27 +266,32 @@ def check_sums(report):
     return fits, wrong
 
 
+def plain(text):
+    """Return a line that quotes a file, without what moves a terminal's cursor, hides words or begins a line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def check(path, signature_path=None, key=None, out=sys.stdout):
     """Check a report. Returns the exit code."""
     try:
         opened, signature = open_report(path, signature_path)
         for sentence in check_signature(opened, signature, key):
-            print(sentence, file=out)
+            print(plain(sentence), file=out)
         with opened() as file:
             report = json.load(io.TextIOWrapper(file, encoding="utf-8"))
         fits, wrong = check_sums(report)
     except Trouble as trouble:
-        print(trouble, file=out)
+        print(*map(plain, str(trouble).split("\n")), sep="\n", file=out)
         return trouble.code
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         print(f"The file is what was signed, but it is no report that this script knows ({error!r}).", file=out)
         return 3
     for sentence in fits:
-        print(f"  {sentence}", file=out)
+        print(f"  {plain(sentence)}", file=out)
     if wrong:
         print("DOES NOT ADD UP:", file=out)
         for sentence in wrong:
-            print(f"  {sentence}", file=out)
+            print(f"  {plain(sentence)}", file=out)
         return 3
     print("All is well.", file=out)
     return 0

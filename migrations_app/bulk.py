@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from calendars.leases import free
 from calendars.models import AuditEntry, Connection, Intent
+from calendars.storable import storable
 from migrations_app import tasks
 from migrations_app.control import Refused, retry_failed
 from migrations_app.itineraries import Step
@@ -268,6 +269,7 @@ def waive(ids: Collection[int], *, actor: Any, reason: str, may_blocking: bool) 
 
 
 def _said(reason: str) -> str:
-    if not reason.strip():
+    why: str = storable(reason.strip())
+    if not why:
         raise Refused(str(NO_REASON))
-    return reason.strip()
+    return why

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from calendars import assignments
 from calendars.models import AuditEntry, Calendar, Connection, Customer, Handover, Workspace
 from calendars.relay import outbox
+from calendars.storable import storable
 from migrations_app import checks, cuts, engine, tasks
 from migrations_app.itineraries import BACK, Step, allows, position
 from migrations_app.models import Batch, BatchStatus, ErrorKind, Finding, Item, ItemStatus, Selection, Severity
@@ -296,6 +297,7 @@ def go_back(batch: Batch, *, actor: Any, confirm: str = "", approved_by: Any = N
             raise Refused(TOO_LATE_BACK.format(source=batch.source, target=batch.target))
         if not Handover.objects.filter(pk=batch.handover_id, backwards=False).update(backwards=True, paused=False):
             raise Refused(ALREADY_BACK)
+        batch.refresh_from_db(fields=["goal", "step"])  # as they are now that the row is held
         confirmed: dict[str, Any] = {}
         if allows(batch.goal, Step.RECREATE):
             if approved_by is None:
@@ -376,12 +378,13 @@ def leave_failed(batch: Batch, *, actor: Any, reason: str) -> int:
     """
     if batch.closed_at:
         raise Refused(CLOSED)
-    if not reason.strip():
+    reason = _said(reason)
+    if not reason:
         raise Refused(_("Say in a few words why they may stay where they are; it stays on record."))
     with transaction.atomic():
         Batch.objects.select_for_update().get(pk=batch.pk)  # the batch before its items, as everywhere
         count = Item.objects.filter(batch=batch, status=ItemStatus.FAILED).update(
-            status=ItemStatus.NOT_MOVABLE, reason=f"Left in {batch.origin}: {reason.strip()}"[:600]
+            status=ItemStatus.NOT_MOVABLE, reason=f"Left in {batch.origin}: {reason}"[:600]
         )
         if not count:
             raise Refused(_("No calendar of this batch has failed."))
@@ -393,13 +396,14 @@ def leave_failed(batch: Batch, *, actor: Any, reason: str) -> int:
 
 def waive(finding: Finding, *, actor: Any, reason: str) -> None:
     """Accept a finding, with a reason that stays on record. Raises Refused."""
-    if not reason.strip():
+    reason = _said(reason)
+    if not reason:
         raise Refused(_("Say in a few words why this may be waived; it stays on record."))
     with transaction.atomic():
         won = Finding.objects.filter(pk=finding.pk, waived_at=None).update(
             waived_at=clock.now(),
             waived_by=actor if getattr(actor, "pk", None) else None,
-            waived_reason=reason.strip()[:400],
+            waived_reason=reason,
         )
         if not won:
             raise Refused(_("This finding was already waived."))
@@ -407,3 +411,9 @@ def waive(finding: Finding, *, actor: Any, reason: str) -> None:
             actor=actor, action="finding.waive", subject=finding, reason=reason, batch=finding.batch_id
         )
         transaction.on_commit(tasks.ring)
+
+
+def _said(reason: str) -> str:
+    """Return what somebody typed as the database takes it, without more than is kept."""
+    kept: str = storable(reason.strip())
+    return kept[:400]

@@ -32,6 +32,15 @@ NAMES = {
     FINDING: _("finding"),
     ACT: _("act"),
 }
+ROWS: dict[str, type[Model]] = {
+    CALL: ProviderCall,
+    STEP: Item,
+    WRITE: Intent,
+    WEBHOOK: Delivery,
+    FINDING: Finding,
+    ACT: AuditEntry,
+}
+"""Whose page says the same: who may not open that is not told here either."""
 
 
 @dataclass(frozen=True, slots=True)

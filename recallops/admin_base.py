@@ -14,6 +14,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import DateTimeField, Field, Model, QuerySet
@@ -49,6 +50,17 @@ NOT_YOURS = _("You may look at this {name} but not do “{label}”: that needs 
 STALE = _("This {name} changed meanwhile, after your page was shown, so nothing was done. Look again, then press.")
 MOST_COUNTED = 10_000
 MOST_CHOICES = 100
+MOST_DIGITS = 18
+
+
+def may_see(request: HttpRequest, model: type[Model]) -> bool:
+    """Tell whether somebody may open a model's list."""
+    return bool(admin.site.get_model_admin(model).has_view_permission(request))
+
+
+def row_number(text: str) -> int | None:
+    """Return the number of a row that stands in an address or a form; None for what is none."""
+    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 # --- lists
@@ -129,6 +141,12 @@ def post_action(
 
 class UncountedChangeList(BaseChangeList):
     """A list that does not ask how many rows there are without its filters."""
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """Refuse what no column can hold before the database is asked for it."""
+        if any("\x00" in text for name, texts in request.GET.lists() for text in (name, *texts)):
+            raise IncorrectLookupParameters
+        return super().get_filters(request)
 
     def get_results(self, request: HttpRequest) -> None:
         """Let the filtered count stand for the whole one, so that no page shows a number nobody counted."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import (
+    BooleanField,
+    DateTimeField,
+    DurationField,
+    Field,
+    FloatField,
+    ForeignKey,
+    IntegerField,
+    Model,
+)
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
@@ -15,6 +24,9 @@ from calendars.models import AuditEntry, Connection, Region
 from calendars.providers.dashboards import vendor_pages
 from recallops.admin_base import ModelAdmin
 from recallops.admin_display import link
+
+PLAIN = (BooleanField, DateTimeField, DurationField, FloatField, ForeignKey, IntegerField)
+"""Columns whose values may be put on record: no text, which may be a secret or somebody's."""
 
 SEALED = Connection.SEALED
 """Columns of a connection that no list has any business opening."""
@@ -26,7 +38,10 @@ def sealed(*paths: str) -> list[str]:
 
 
 class AuditedAdmin(ModelAdmin):
-    """Every addition, change and deletion writes an audit entry with the names of the fields, never their values."""
+    """Every addition, change and deletion writes an audit entry with the names of the fields.
+
+    What a switch, number, time, choice or reference was and became is in it, too; of texts there are never the values.
+    """
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save a new row; of an old one save what was changed, so that columns of the engine are left alone."""
@@ -35,6 +50,7 @@ class AuditedAdmin(ModelAdmin):
             return
         columns = {field.name for field in self.opts.concrete_fields}
         changed = [name for name in form.changed_data if name in columns]
+        obj.changed_values = _values(self.opts, form, changed)
         changed += [name for name in self.saved_along(form) if name not in changed]
         if changed:
             obj.save(update_fields=changed)
@@ -54,8 +70,9 @@ class AuditedAdmin(ModelAdmin):
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        """Note a change, by the names of the fields."""
-        self._note(request, obj, "change", fields=sorted(_fields(message)))
+        """Note a change, by the names of the fields, and by their values where they are plain."""
+        before, after = getattr(obj, "changed_values", ({}, {}))
+        self._note(request, obj, "change", fields=sorted(_fields(message)), before=before or None, after=after or None)
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
@@ -66,6 +83,23 @@ class AuditedAdmin(ModelAdmin):
 
     def _note(self, request: HttpRequest, obj: Model, what: str, **data: Any) -> None:
         AuditEntry.objects.record(actor=request.user, action=f"{self.opts.model_name}.{what}", subject=obj, **data)
+
+
+def _values(opts: Any, form: Any, changed: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the plain ones of the changed columns were and became."""
+    plain = [name for name in changed if _is_plain(opts.get_field(name))]
+    before = {name: _value(form.initial.get(name)) for name in plain}
+    return before, {name: _value(form.cleaned_data.get(name)) for name in plain}
+
+
+def _is_plain(column: Field[Any, Any]) -> bool:
+    return isinstance(column, PLAIN) or bool(column.choices)
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Model):
+        return value.pk
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _fields(message: Any) -> Iterable[str]:

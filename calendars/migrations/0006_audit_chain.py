@@ -12,8 +12,8 @@ CHAIN = """
 CREATE FUNCTION calendars_auditentry_hash(entry calendars_auditentry) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT encode(sha256(convert_to(jsonb_build_array(
         entry.id, entry.number, entry.previous,
-        to_char(entry.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
-        to_char(entry.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
+        to_char(entry.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US BC'),
+        to_char(entry.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US BC'),
         entry.actor_id, entry.actor_name, entry.action,
         entry.subject_kind, entry.subject_id, entry.subject_name,
         entry.reason, entry.before::text, entry.after::text,

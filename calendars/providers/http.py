@@ -36,7 +36,7 @@ from recallops import clock, waits
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
 calls_log = logging.getLogger("recallops.calls")
@@ -227,9 +227,10 @@ class Http:
                 data = decode_json(came.raw) if came.raw.strip() else None
             except BodyError as error:
                 unusable = str(error)
-        answer = _answer(came.response, data=data, begun_at=came.begun_at, took_ms=came.took_ms)
+        secrets = [self._key, *redaction.secrets_in(body)]
+        answer = _answer(came.response, data=data, begun_at=came.begun_at, took_ms=came.took_ms, secrets=secrets)
         if answer.status >= 300:
-            return self._refused(answer, call, raw=came.raw, body=body)
+            return self._refused(answer, call, raw=came.raw, secrets=secrets)
         if data is None and not empty_ok and answer.status != 204:
             unusable = "is empty instead of JSON"
         if not unusable:
@@ -237,7 +238,7 @@ class Http:
         failed = losses.unusable(call, unusable, status=answer.status, request_id=answer.request_id)
         return _Failure(failed, again=came.trouble is not None and not call.is_write)
 
-    def _refused(self, answer: Answer, call: Attempted, *, raw: bytes, body: Mapping[str, Any] | None) -> _Failure:
+    def _refused(self, answer: Answer, call: Attempted, *, raw: bytes, secrets: Sequence[str]) -> _Failure:
         """The answer is no success: say which, and move the budget after a 429."""
         told = parse_retry_after(answer.headers.get("retry-after"), now=answer.server_date or answer.begun_at)
         error = refusal(
@@ -250,7 +251,7 @@ class Http:
                 retry_after=told,
                 request_id=answer.request_id,
                 is_write=call.is_write,
-                secrets=[self._key, *redaction.secrets_in(body)],
+                secrets=secrets,
             )
         )
         if isinstance(error, errors.Throttled) and error.retry_after is not None:
@@ -302,7 +303,9 @@ def _id_of_new(data: Any) -> str:
     return made if isinstance(made, str) and len(made) <= 80 and made.isascii() and made.isprintable() else ""
 
 
-def _answer(response: httpx.Response, *, data: Any, begun_at: datetime, took_ms: float) -> Answer:
+def _answer(
+    response: httpx.Response, *, data: Any, begun_at: datetime, took_ms: float, secrets: Sequence[str]
+) -> Answer:
     headers = response.headers
     request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
     return Answer(
@@ -312,7 +315,7 @@ def _answer(response: httpx.Response, *, data: Any, begun_at: datetime, took_ms:
         begun_at=begun_at,
         server_date=parse_http_date(headers.get("date")),
         took_ms=took_ms,
-        request_id=redaction.quote(request_id, limit=100) if request_id else "",
+        request_id=redaction.quote(request_id, secrets=secrets, limit=100) if request_id else "",
     )
 
 

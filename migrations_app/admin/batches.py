@@ -34,7 +34,7 @@ from migrations_app.itineraries import Step, allows, position
 from migrations_app.mail.acts import set_tell
 from migrations_app.models import Batch, BatchStatus, ReportKey, Selection
 from migrations_app.steps.hand_over import propose
-from recallops.admin_base import HistoryAdmin, post_action
+from recallops.admin_base import HistoryAdmin, post_action, row_number
 from recallops.admin_display import badge, moment
 from recallops.logs import one_line
 
@@ -267,7 +267,8 @@ class BatchAdmin(HistoryAdmin):
         return TemplateResponse(request, "admin/migrations_app/batch/customers.html", context)
 
     def _batch_or_404(self, request: HttpRequest, object_id: str) -> Batch:
-        if not object_id.isdigit() or (batch := page.fetch(int(object_id))) is None:
+        number = row_number(object_id)
+        if number is None or (batch := page.fetch(number)) is None:
             raise Http404("There is no such batch.")
         if not self.has_view_or_change_permission(request, batch):
             raise PermissionDenied(NOT_TO_SEE)
@@ -383,7 +384,9 @@ class BatchAdmin(HistoryAdmin):
         form = NumbersForm(request.POST)
         if not form.is_valid():
             raise Refused("; ".join(f"{name}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()))
-        changed = numbers.change(obj, form.cleaned_data, actor=request.user)
+        changed = numbers.change(
+            obj, form.cleaned_data, actor=request.user, may_delete=self.has_delete_old_permission(request, obj)
+        )
         if not changed:
             return str(NO_NUMBERS_CHANGED)
         return NUMBERS_CHANGED.format(names=", ".join(name.replace("_", " ") for name in changed))

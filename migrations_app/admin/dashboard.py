@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Count, DurationField, ExpressionWrapper, F, IntegerField, Model, OuterRef, Subquery
+from django.db.models import Count, DurationField, ExpressionWrapper, F, IntegerField, OuterRef, Subquery
 from django.db.models.functions import Coalesce, Now
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -46,6 +46,7 @@ from migrations_app.admin.items import STATUS_COLOURS, items_url
 from migrations_app.itineraries import Step, after
 from migrations_app.models import Batch, BatchStatus, Finding, Item, ItemStatus, Severity
 from recallops import clock
+from recallops.admin_base import may_see
 from recallops.admin_counts import bounded_counts, shown
 from recallops.admin_display import change_url, list_url
 from recallops.models import WorkerHeartbeat
@@ -134,11 +135,6 @@ def live_view(request: HttpRequest) -> HttpResponse:
         response["HX-Reswap"] = "none"
     response["Cache-Control"] = "no-store"
     return response
-
-
-def may_see(request: HttpRequest, model: type[Model]) -> bool:
-    """Tell whether somebody may open a model's list."""
-    return admin.site.get_model_admin(model).has_view_permission(request)
 
 
 def _page(request: HttpRequest) -> dict[str, Any]:

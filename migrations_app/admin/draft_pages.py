@@ -17,6 +17,7 @@ from migrations_app.itineraries import FORWARD, Step
 from migrations_app.models import Batch, BatchStatus, Check, SelectedCalendar, Selection
 from migrations_app.steps.hand_over import propose
 from recallops import clock
+from recallops.admin_base import row_number
 from recallops.workers import workers_alive
 
 MOST_SHOWN = 20
@@ -224,7 +225,7 @@ def chosen_how(batch: Batch) -> str:
 
 def route_problems(source: str, target: str) -> list[drafts.Problem]:
     """Return what is wrong with a choice, as far as two workspaces are chosen."""
-    numbers = [int(one) for one in (source, target) if one.isdigit() and len(one) < 10]
+    numbers = [number for one in (source, target) if (number := row_number(one)) is not None]
     known = Workspace.objects.select_related("region").in_bulk(numbers)
     if len(numbers) < 2 or any(number not in known for number in numbers):
         return []

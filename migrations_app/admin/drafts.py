@@ -30,7 +30,7 @@ from migrations_app.admin.draft_forms import AUTO, OWN, SOONEST, LineForm, Route
 from migrations_app.control import Refused
 from migrations_app.models import Batch, BatchDraft, SearchBy, Selection
 from recallops import clock
-from recallops.admin_base import STALE, HistoryAdmin, post_action
+from recallops.admin_base import STALE, HistoryAdmin, post_action, row_number
 from recallops.admin_display import change_url, list_url, moment
 from recallops.exporting import Column, csv_response, file_name
 
@@ -41,7 +41,6 @@ CHECKING = _("The checks are on their way. This page shows what they find.")
 READING = _("The source is being read. It goes on while you do something else; this page says how far it is.")
 MADE = _("The batch {name} is made and does nothing yet. Allow its first step below.")
 GONE = _("The draft {name} is thrown away. Nothing was done at the provider.")
-MOST_DIGITS = 18  # of a row's number
 LEFT_OUT = [
     Column(_("Calendar"), "text"),
     Column(_("Platform"), "platform"),
@@ -84,9 +83,7 @@ class DraftAdmin(HistoryAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return the batch also when it was made meanwhile: then an act says so."""
-        return (
-            _batches().filter(pk=object_id).first() if object_id.isdigit() and len(object_id) <= MOST_DIGITS else None
-        )
+        return _batches().filter(pk=row_number(object_id) or 0).first()
 
     def control_state(self, obj: Any) -> Any:
         """Its own columns, and the cut line."""
@@ -111,9 +108,9 @@ class DraftAdmin(HistoryAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """Show what a draft comes to."""
-        if not object_id.isdigit() or len(object_id) > MOST_DIGITS:
+        if (number := row_number(object_id)) is None:
             raise Http404
-        return self.summary_view(request, int(object_id))
+        return self.summary_view(request, number)
 
     def way_back(self, request: HttpRequest, obj: Any) -> str:
         """Return to the page of the draft; to the batch when it was made, to the list when it is gone."""
@@ -152,10 +149,10 @@ class DraftAdmin(HistoryAdmin):
 
     def _followed(self, request: HttpRequest) -> Batch | None:
         """Return the batch whose rest is to be moved, when the form was reached from there."""
-        asked = str((request.POST if request.method == "POST" else request.GET).get("follows", ""))
-        if not asked.isdigit() or len(asked) > MOST_DIGITS:
+        asked = row_number(str((request.POST if request.method == "POST" else request.GET).get("follows", "")))
+        if asked is None:
             return None
-        found: Batch | None = _batches().filter(pk=int(asked), draft=False, selection__in=Selection.listed()).first()
+        found: Batch | None = _batches().filter(pk=asked, draft=False, selection__in=Selection.listed()).first()
         return found
 
     def problems_view(self, request: HttpRequest) -> HttpResponse:

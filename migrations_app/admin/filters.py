@@ -9,6 +9,8 @@ from django.db.models import CharField, Count, F, Func
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from recallops.admin_base import row_number
+
 MOST_SHOWN = 20
 LONGEST = 80
 
@@ -45,10 +47,10 @@ class FrequentFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer what is most frequent in the batch that the list is filtered by."""
-        batch = request.GET.get("batch__id__exact", "")
-        if not batch.isdigit() or len(batch) > 18:
+        batch = row_number(request.GET.get("batch__id__exact", ""))
+        if batch is None:
             return []
-        rows = model_admin.model._default_manager.filter(batch=int(batch)).order_by()
+        rows = model_admin.model._default_manager.filter(batch=batch).order_by()
         found = rows.values(sort=self.kind).exclude(sort="").annotate(n=Count("pk")).order_by("-n", "sort")
         return [(one["sort"], f"{one['sort'][:LONGEST]} ({one['n']})") for one in found[:MOST_SHOWN]]
 

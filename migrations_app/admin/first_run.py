@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from calendars.models import ApiKey, WebhookEndpoint, WebhookSecret, Workspace
 from migrations_app.models import Batch
+from recallops.admin_base import may_see
 from recallops.models import WorkerHeartbeat
 from recallops.staff.models import Authenticator
 
@@ -168,4 +169,4 @@ def _line(request: HttpRequest, step: Step, count: int) -> Line:
 
 
 def _may_look(request: HttpRequest) -> bool:
-    return admin.site.get_model_admin(Workspace).has_view_permission(request)
+    return may_see(request, Workspace)

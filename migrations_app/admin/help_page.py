@@ -11,12 +11,13 @@ from calendars.models import Region
 from calendars.providers.dashboards import vendor_pages
 from migrations_app.admin import first_run
 from migrations_app.admin.texts import ROLES, STEPS, WORDS
+from recallops.admin_base import may_see
 from recallops.admin_counts import bounded_counts
 
 
 def help_view(request: HttpRequest) -> HttpResponse:
     """Show the help page."""
-    regions = Region.objects.all() if admin.site.get_model_admin(Region).has_view_permission(request) else ()
+    regions = Region.objects.all() if may_see(request, Region) else ()
     context = {
         **admin.site.each_context(request),
         "title": _("Help"),

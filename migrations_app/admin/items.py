@@ -22,7 +22,7 @@ from migrations_app.admin.bulk import Bulk, carry_out
 from migrations_app.admin.filters import ReasonFilter
 from migrations_app.itineraries import Step
 from migrations_app.models import ErrorKind, Item, ItemStatus
-from recallops.admin_base import FewRelated, HistoryAdmin, computed_once
+from recallops.admin_base import FewRelated, HistoryAdmin, computed_once, may_see
 from recallops.admin_display import coloured, list_url, moment, table, to
 from recallops.admin_export import ExportAdmin
 from recallops.exporting import Column
@@ -136,7 +136,8 @@ class ItemAdmin(ExportAdmin, HistoryAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied(str(_("Seeing a timeline needs the permission to view items.")))
         kind = request.GET.get("kind", "")
-        kinds = (kind,) if kind in timeline.KINDS else timeline.KINDS
+        seen = [name for name in timeline.KINDS if may_see(request, timeline.ROWS[name])]
+        kinds = tuple(name for name in seen if name == kind or kind not in timeline.KINDS)
         shown = timeline.of(object_id, kinds=kinds)
         if shown is None:
             raise Http404(str(_("There is no such item.")))
@@ -152,7 +153,7 @@ class ItemAdmin(ExportAdmin, HistoryAdmin):
             "cut": [timeline.NAMES[name] for name in shown.cut],
             "most": timeline.MOST,
             "kind": kind,
-            "kinds": timeline.NAMES.items(),
+            "kinds": [(name, timeline.NAMES[name]) for name in seen],
         }
         return TemplateResponse(request, "admin/migrations_app/timeline.html", context)
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from calendars.admin.ledger import AssignmentAdmin
 from migrations_app.coverage import assignments_of
 from migrations_app.models import Batch
-from recallops.admin_base import MOST_CHOICES
+from recallops.admin_base import MOST_CHOICES, row_number
 
 
 class BatchFilter(admin.SimpleListFilter):
@@ -29,9 +29,9 @@ class BatchFilter(admin.SimpleListFilter):
         chosen = self.value()
         if not chosen:
             return queryset
-        if not chosen.isdigit():
+        if (batch := row_number(chosen)) is None:
             return queryset.none()
-        return queryset.filter(pk__in=assignments_of(Batch(pk=int(chosen))).values("pk"))
+        return queryset.filter(pk__in=assignments_of(Batch(pk=batch)).values("pk"))
 
 
 AssignmentAdmin.extra_filters.append(BatchFilter)

@@ -13,11 +13,11 @@ from calendars.models import Customer, CustomerContact
 from migrations_app.mail import milestones
 from migrations_app.mail.texts import rendered
 from migrations_app.models import Batch, MailTemplate, Message, Milestone, Notice
+from recallops.admin_base import row_number
 from recallops.admin_display import change_url, list_url
 
 MOST_CUSTOMERS = 100
 MOST_BATCHES = 50
-NOT_TOLD_YET = _("not yet")
 NOBODY = _("found, nobody to tell")
 
 EXAMPLE = milestones.Standing(calendars=12, moved=9, waiting=2, failed=1, left=3)
@@ -90,8 +90,8 @@ def _preview_url(template: MailTemplate, batch: Batch) -> str:
 def preview(template: MailTemplate, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return a text with the values of a batch and one of its customers; of an example where there is no batch."""
     batches = list(Batch.objects.filter(draft=False).order_by("-pk").values_list("pk", "slug")[:MOST_BATCHES])
-    wanted = str(chosen.get("batch", ""))
-    pk = int(wanted) if wanted.isdecimal() and len(wanted) < 18 else batches[0][0] if batches else 0
+    wanted = row_number(str(chosen.get("batch", "")))
+    pk = wanted if wanted is not None else batches[0][0] if batches else 0
     batch = Batch.objects.select_related("handover", "source__region", "target__region").filter(pk=pk).first()
     if batch is None:
         return {"batches": batches, "batch": None, "customers": [], "customer": None, **_example(template)}

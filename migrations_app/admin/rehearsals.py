@@ -21,7 +21,7 @@ from migrations_app.control import Refused
 from migrations_app.itineraries import Step
 from migrations_app.models import ItemStatus, Rehearsal, RehearsalState
 from migrations_app.rehearsal_words import risks, span
-from recallops.admin_base import HistoryAdmin, post_action
+from recallops.admin_base import HistoryAdmin, post_action, row_number
 from recallops.admin_display import coloured, moment
 
 COLOURS = {state: state.colour for state in RehearsalState}
@@ -115,7 +115,7 @@ class RehearsalAdmin(HistoryAdmin):
 
     def _row(self, request: HttpRequest, object_id: str) -> Rehearsal:
         rows = Rehearsal.objects.select_related("batch__source", "batch__target", "asked_by")
-        row = rows.filter(pk=int(object_id)).first() if object_id.isdigit() else None
+        row = rows.filter(pk=row_number(object_id) or 0).first()
         if row is None:
             raise Http404(_("There is no such rehearsal."))
         if not self.has_view_permission(request, row):

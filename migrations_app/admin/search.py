@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db.models import F, Model, QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -40,6 +40,7 @@ from migrations_app.admin.found import MOST, Group, Hit
 from migrations_app.admin.search_ids import by_id, place
 from migrations_app.models import Batch, BatchStatus, Item
 from recallops import clock
+from recallops.admin_base import may_see
 from recallops.admin_display import change_url, list_url, utc
 
 MOST_EVENTS = 200  # looked at for a meeting link
@@ -65,7 +66,7 @@ def search_view(request: HttpRequest) -> HttpResponse:
 
 def find(request: HttpRequest, typed: str) -> tuple[Asked, list[Group]]:
     """Return what a text was understood as, and what was found for it, in a fixed number of queries."""
-    may = partial(_may_see, request)
+    may = partial(may_see, request)
     workspaces = {row.pk: row for row in Workspace.objects.select_related("region")} if typed.strip() else {}
     hosts = {urlsplit(row.region.base_url).hostname or "" for row in workspaces.values()}
     asked = understand(typed, provider_hosts=hosts)
@@ -80,10 +81,6 @@ def find(request: HttpRequest, typed: str) -> tuple[Asked, list[Group]]:
         _pages(request, asked),
     ]
     return asked, [group for group in groups if group is not None and group.hits]
-
-
-def _may_see(request: HttpRequest, model: type[Model]) -> bool:
-    return admin.site.get_model_admin(model).has_view_permission(request)
 
 
 def _batches(asked: Asked) -> Group | None:

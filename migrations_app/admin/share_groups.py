@@ -16,7 +16,7 @@ from migrations_app.admin import share_group_page as page
 from migrations_app.admin.items import STATUS_COLOURS
 from migrations_app.control import Refused
 from migrations_app.models import ShareGroup
-from recallops.admin_base import FewRelated, HistoryAdmin, UncountedChangeList, computed_once, post_action
+from recallops.admin_base import FewRelated, HistoryAdmin, UncountedChangeList, computed_once, post_action, row_number
 from recallops.admin_display import badge, coloured, moment, table, to
 from recallops.logs import one_line
 
@@ -109,9 +109,7 @@ class ShareGroupAdmin(HistoryAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Read its exceptions along: only its own page shows them."""
-        if not object_id.isdecimal() or len(object_id) > 18:
-            return None
-        return page.with_exceptions(self.get_queryset(request)).filter(pk=int(object_id)).first()
+        return page.with_exceptions(self.get_queryset(request)).filter(pk=row_number(object_id) or 0).first()
 
     def control_state(self, obj: ShareGroup) -> Any:
         """What staff decide by: whether it is cut, and what was accepted. The engine forms it anew at every look."""
@@ -164,7 +162,7 @@ class ShareGroupAdmin(HistoryAdmin):
             raise Refused(CUT_ALREADY)
         given = request.POST.get("meeting", "")
         found = page.coming_meetings(page.calendars_of(self._items(obj)))
-        meeting = found.filter(pk=int(given)).first() if given.isdecimal() and len(given) < 19 else None
+        meeting = found.filter(pk=row_number(given) or 0).first()
         if meeting is None:
             raise Refused(NO_MEETING)
         return meeting

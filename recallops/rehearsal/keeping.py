@@ -79,6 +79,8 @@ class Keeper:
         document = copy(batch)
         if not any(one.chosen for one in document.calendars):
             raise Failed(_("No calendar of the source is chosen for this batch, so there is nothing to rehearse."))
+        if not self._tell(self.progress):  # stopped, or taken for dead, while it copied
+            return None
         clear_away()
         self._make_schema()
         result = self._play(document.text())

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from calendars.admin.base import AuditedAdmin
 from calendars.models import AuditEntry
 from recallops.admin_base import HistoryAdmin, post_action
-from recallops.admin_display import at, list_url, moment
+from recallops.admin_display import list_url, moment, utc
 from recallops.staff import factor
 from recallops.staff.models import Authenticator, RecoveryCodes
 
@@ -130,8 +130,8 @@ class UserAdmin(StockUserAdmin, AuditedAdmin):  # type: ignore[type-arg]
         if mine is None:
             return str(_("none yet"))
         paper = RecoveryCodes.objects.filter(user=obj).first()
-        return str(_("since %(when)s UTC, %(left)s recovery codes left")) % {
-            "when": at(mine.made_at),
+        return str(_("since %(when)s, %(left)s recovery codes left")) % {
+            "when": utc(mine.made_at),
             "left": len(paper.digests) if paper else 0,
         }
 

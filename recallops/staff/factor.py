@@ -172,6 +172,8 @@ def _ask(request: HttpRequest, user: User, mine: Authenticator) -> HttpResponse:
                 AuditEntry.objects.record(actor=user, action="user.used_recovery_code", subject=user, left=left)
                 messages.warning(request, _left(left))
             return HttpResponseRedirect(_following(request, form.cleaned_data["next"]))
+        if device is not None and not wait:  # whoever typed it has the password; while one waits, none is noted
+            AuditEntry.objects.record(actor=None, action="user.wrong_code", subject=user)
         form.add_error("code", str(wait or WRONG_OR_USED))
     return _page(request, "staff/ask.html", {"title": _("Second factor"), "form": form})
 

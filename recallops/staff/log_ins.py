@@ -1,4 +1,4 @@
-"""Log-ins in the audit trail, and what who tried too often gets to see.
+"""Log-ins and passwords in the audit trail, and what who tried too often gets to see.
 
 A failed log-in is noted only for somebody whom we know: what was typed for a name may be a password, and the trail
 forgets nothing. How many there may be is bounded by the lock-out: while somebody is locked out, none is noted.
@@ -6,12 +6,13 @@ forgets nothing. How many there may be is bounded by the lock-out: while somebod
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from axes.signals import user_locked_out
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -44,6 +45,16 @@ def locked_out(sender: Any, request: HttpRequest, username: str | None, **kwargs
     """Note a lock-out when it begins; each later try would say so again."""
     if getattr(request, "axes_failures_since_start", None) is not None:
         _note(request, _named(username), "user.locked_out")
+
+
+def change_own_password(request: HttpRequest) -> HttpResponse:
+    """Let somebody change the own password, on record: Django's own page notes nothing."""
+    with transaction.atomic():
+        response = admin.site.password_change(request)
+        if request.method == "POST" and response.status_code == 302:
+            user = cast("User", request.user)
+            AuditEntry.objects.record(actor=user, action="user.password", subject=user)
+    return response
 
 
 def refuse(request: HttpRequest, original: HttpResponse | None, credentials: Any) -> HttpResponse:

@@ -56,12 +56,6 @@ def since(moment: datetime | None) -> str:
 
 
 @register.filter
-def provider_link(url: str) -> str:
-    """Link a provider's address when it is http or https; otherwise show it as text."""
-    return admin_display.link(str(url))
-
-
-@register.filter
 def percent(part: int, whole: int) -> int:
     """Return a share in whole per cent; nothing of nothing is 0."""
     return int(100 * part / whole) if whole else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +15,7 @@ from django.test import Client
 from django.urls import reverse
 
 from calendars.models import AuditEntry, Workspace
+from calendars.relay import outbox
 from migrations_app import approvals, control
 from migrations_app.control import NeedsApproval, Refused
 from migrations_app.itineraries import BACK, Step
@@ -211,6 +214,24 @@ def test_going_back_before_anything_was_made_needs_nobody_else(olga: User) -> No
     assert Batch.objects.select_related("handover").get(pk=batch.pk).goes_back
 
 
+def test_going_back_asks_again_when_somebody_allowed_to_write_at_the_same_moment(
+    olga: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = make.make_batch("early", goal=Step.EXPORT, step=Step.EXPORT)
+    Workspace.objects.filter(pk=early.source_id).update(second_person=True)
+
+    @contextmanager
+    def meanwhile(families: list[str]) -> Iterator[None]:
+        Batch.objects.filter(pk=early.pk).update(goal=Step.RECREATE)
+        yield
+
+    monkeypatch.setattr(outbox, "quiet", meanwhile)
+    with pytest.raises(Refused, match="typing the batch's name"):
+        control.go_back(early, actor=olga)
+    with pytest.raises(NeedsApproval):
+        control.go_back(early, actor=olga, confirm="early")
+
+
 def test_without_a_second_person_deletes_need_the_right_for_it(olga: User) -> None:
     batch = make.make_batch("acme", goal=Step.HAND_OVER)
     assert press(browser(olga), batch, "goal", step="delete_old", confirm="acme").status_code == 403
@@ -248,3 +269,32 @@ def test_the_list_shows_what_waits_for_oneself(batch: Batch, olga: User, anna: U
         approvals.withdraw(asked, actor=anna)
     approvals.withdraw(asked, actor=olga)
     assert listed(anna) == []
+
+
+def waits_of(batch: Batch) -> tuple[timedelta, timedelta]:
+    return Batch.objects.values_list("soak", "canary_wait").get(pk=batch.pk)
+
+
+@pytest.mark.parametrize(("soak", "canary_wait"), [("00:00:00", "01:00:00"), ("1 00:00:00", "00:00:01")])
+def test_the_waits_that_were_approved_do_not_get_shorter_afterwards(
+    soak: str, canary_wait: str, batch: Batch, olga: User, anna: User
+) -> None:
+    Batch.objects.filter(pk=batch.pk).update(soak=timedelta(days=1), canary_wait=timedelta(hours=1))
+    press(browser(anna), ask(batch, olga), "approve")
+    before = waits_of(batch)
+    for person in (olga, anna):
+        answer = press(browser(person), batch, "numbers", soak=soak, canary_wait=canary_wait, drivers="2")
+        assert "allowed with these waits" in said(answer)
+        assert waits_of(batch) == before
+    press(browser(olga), batch, "numbers", soak="2 00:00:00", canary_wait="01:00:00", drivers="2")
+    assert waits_of(batch) == (timedelta(days=2), timedelta(hours=1))
+
+
+def test_without_a_second_person_whoever_may_delete_makes_them_shorter(olga: User, anna: User) -> None:
+    batch = make.make_batch(goal=Step.DELETE_OLD, soak=timedelta(days=1), delete_confirmed_at=make.NOON)
+    shorter = {"soak": "00:00:00", "canary_wait": str(batch.canary_wait), "drivers": str(batch.drivers)}
+    assert "only by an approver" in said(press(browser(olga), batch, "numbers", **shorter))
+    assert press(browser(anna), batch, "numbers", **shorter).status_code == 302
+    assert waits_of(batch)[0] == timedelta(0)
+    entry = AuditEntry.objects.get(action="batch.numbers")
+    assert (entry.before, entry.after) == ({"soak": "1 day, 0:00:00"}, {"soak": "0:00:00"})

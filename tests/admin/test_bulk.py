@@ -14,6 +14,7 @@ from migrations_app.itineraries import Step
 from migrations_app.models import Batch, BatchStatus, Finding, Item, ItemStatus, Severity
 from recallops import clock
 from tests.admin import builders as make
+from tests.admin.pressing import press as press_button
 
 pytestmark = pytest.mark.django_db
 
@@ -221,6 +222,23 @@ def test_findings_are_waived_with_one_reason(chief: Client) -> None:
     assert {one.pk for one in waived} == {one.pk for one in two}
     assert {(one.waived_reason, str(one.waived_by)) for one in waived} == {("Known and fine", "chief")}
     assert AuditEntry.objects.get(action="batch.waive").data["findings"] == sorted(one.pk for one in two)
+
+
+def test_a_reason_that_no_database_takes_is_kept_as_far_as_it_can(chief: Client) -> None:
+    batch = make.make_batch()
+    one, two = make.make_finding(batch), make.make_finding(batch)
+    failed = make.make_item(batch, status=ItemStatus.FAILED)
+    _page, confirm = press(chief, FINDINGS, "waive_chosen", [one])
+    assert confirm(reason="fine\x00").status_code == 200
+    press_button(chief, two, "waive", reason="fine\x00" + "x" * 9000)
+    press_button(chief, batch, "leave_failed", reason="fine\x00")
+    one.refresh_from_db()
+    two.refresh_from_db()
+    failed.refresh_from_db()
+    assert one.waived_reason == "fine\ufffd"
+    assert two.waived_reason == "fine\ufffd" + "x" * 395
+    assert failed.reason.endswith(": fine\ufffd")
+    assert max(len(entry.reason) for entry in AuditEntry.objects.all()) == 400
 
 
 def test_a_blocking_finding_needs_the_permission_for_that() -> None:

@@ -336,3 +336,35 @@ def test_a_closed_batch_offers_no_retry(driver: Client) -> None:
     batch = make.make_batch(status=BatchStatus.CLOSED, closed_at=make.NOON)
     make.make_item(batch, status=ItemStatus.USER)
     assert 'id="go-retry"' not in text_of(driver, page_of(batch))
+
+
+# --- addresses that nobody was given
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 30, "9" * 5000])
+def test_what_is_no_number_of_a_row_is_the_page_of_none(number: str, chief: Client) -> None:
+    make.make_batch()
+    for kind in ("batch", "batchdraft", "rehearsal", "sharegroup"):
+        assert chief.get(f"/admin/migrations_app/{kind}/{number}/change/").status_code in (302, 404), kind
+    for url, name in (
+        (reverse("admin:migrations_app_batchdraft_add"), "follows"),
+        (reverse("admin:migrations_app_batchdraft_problems"), "source"),
+        (reverse("admin:calendars_assignment_changelist"), "batch"),
+        (reverse("admin:migrations_app_item_changelist"), "batch__id__exact"),
+    ):
+        assert chief.get(url, {name: number, "target": number}).status_code in (200, 302), url
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        ("calendars_auditentry_changelist", "actor_name"),
+        ("calendars_auditentry_export_csv", "action"),
+        ("calendars_providercall_changelist", "endpoint"),
+        ("migrations_app_item_changelist", "status__exact"),
+    ],
+)
+def test_a_filter_that_no_column_can_hold_is_said_to_mean_nothing(page: str, name: str, chief: Client) -> None:
+    response = chief.get(reverse(f"admin:{page}"), {name: "a\x00"})
+    assert response.status_code == 302
+    assert response["Location"].split("?")[0].startswith("/admin/")

@@ -139,6 +139,21 @@ def test_it_needs_the_permission_to_view_items() -> None:
     assert Client().get(reverse("admin:migrations_app_item_timeline", args=[item.pk])).status_code == 302
 
 
+def test_nobody_reads_on_it_what_its_own_page_would_not_show_them() -> None:
+    item = make.make_item(make.make_batch())
+    make.make_step(item, reason="a step of it")
+    make.make_call(item.batch.source, subject=item.source_id, request_id="a-call-of-it")
+    AuditEntry.objects.record(actor=None, action="batch.pause", subject=item.batch, reason="an act on it")
+    clerk = Client()
+    clerk.force_login(make.make_staff("clerk", permissions=("migrations_app.view_item", "calendars.view_auditentry")))
+    for query in ("", "?kind=call"):
+        told = page_of(clerk, item, query)
+        assert "a-call-of-it" not in told
+        assert "?kind=call" not in told
+    assert "a step of it" in page_of(clerk, item)
+    assert "an act on it" in page_of(clerk, item)
+
+
 def test_the_page_of_an_item_leads_to_its_timeline(looker: Client) -> None:
     item = make.make_item(make.make_batch())
     page = looker.get(reverse("admin:migrations_app_item_change", args=[item.pk])).content.decode()

@@ -92,7 +92,8 @@ def test_a_list_of_one_calendar_is_about_that_calendar_on_every_page(workspace: 
 
 def test_nothing_secret_is_kept(workspace: Workspace) -> None:
     echo = {"detail": "recall-secret-key-nobody-may-see refresh-token-of-the-user"}
-    connect.use_transport(Answers(httpx.Response(400, json=echo, headers={"x-request-id": "recall-secret-key"})))
+    header = {"x-request-id": "req-7 recall-secret-key-nobody-may-see refresh-token-of-the-user"}
+    connect.use_transport(Answers(httpx.Response(400, json=echo, headers=header)))
     with pytest.raises(errors.ProviderError):
         connect.client_for(workspace).create_calendar(
             platform="google_calendar",
@@ -104,6 +105,7 @@ def test_nothing_secret_is_kept(workspace: Workspace) -> None:
     recording.write()
     kept = str(list(ProviderCall.objects.values()))
     assert "POST /api/v2/calendars/" in kept
+    assert "req-7" in kept
     for secret in ("nobody-may-see", "client-secret-of-ours", "refresh-token-of-the-user", "detail"):
         assert secret not in kept
 

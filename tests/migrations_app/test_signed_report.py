@@ -247,6 +247,48 @@ def test_what_is_no_signature_is_said_to_be_none(
     assert said.strip().endswith((".", "1."))
 
 
+def test_a_file_of_somebody_else_says_nothing_that_the_terminal_obeys(
+    script: ModuleType, key: ReportKey, tmp_path: Path
+) -> None:
+    hides = "a\x1b[2J\x1b[1;1H\rAll is well.\u202e"
+    signer = report_signing.Signer(key, file=hides, batch="autumn")
+    report = {"ledger": {}, "\x9b2K": 0}
+    content = json.dumps(report).encode()
+    signer.update(content)
+    path = stored(tmp_path, {"autumn-report.json": content, "autumn-report.json.sig": signer.finish()})
+    for known in (None, "ab" * 32):
+        _code, said = checked(script, path, key=known)
+        assert all(letter.isprintable() or letter == "\n" for letter in said)
+        assert "a?[2J?[1;1H?All is well.?" in said
+
+
+def test_half_a_character_in_a_signature_file_is_not_called_signed(
+    script: ModuleType, batch: Batch, key: ReportKey, tmp_path: Path
+) -> None:
+    files = signed(batch, key)
+    claims = {**json.loads(files["autumn-report.json.sig"]), "file": "\ud800"}
+    path = stored(tmp_path, {**files, "autumn-report.json.sig": json.dumps(claims).encode()})
+    code, said = checked(script, path)
+    assert code == 2
+    assert "what was signed" not in said
+
+
+def test_an_archive_with_a_turned_byte_ends_with_a_sentence_and_is_never_another_report(
+    script: ModuleType, batch: Batch, key: ReportKey, tmp_path: Path
+) -> None:
+    with one_moment():
+        pieces = list(report_format.pieces(report.build(batch, whole=True)))
+    made = b"".join(report_signing.archive(pieces, key, batch=batch.slug))
+    path = tmp_path / "autumn-report.zip"
+    path.write_bytes(made)
+    whole = checked(script, path)
+    assert whole[0] == 0
+    for place in range(0, len(made), max(1, len(made) // 150)):
+        path.write_bytes(made[:place] + bytes([made[place] ^ 0x55]) + made[place + 1 :])
+        code, said = checked(script, path)
+        assert (code, said) == whole or code in (1, 2), (place, said)
+
+
 def test_a_report_without_a_signature_asks_for_it(script: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "autumn-report.json").write_text("{}")
     code, said = checked(script, tmp_path / "autumn-report.json")

@@ -121,6 +121,19 @@ def test_one_that_ends_late_leaves_the_schema_of_the_next_one_alone(
     assert clear_away() == 1
 
 
+def test_one_that_was_taken_for_dead_while_it_copied_leaves_all_schemas_alone(
+    move: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = _asked(move)
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE SCHEMA {SCHEMA}999")
+    ours = iter([True, False])
+    monkeypatch.setattr(rehearsals, "tell", lambda pk, **more: next(ours))
+    assert not Keeper(row.pk, player=_player("sys.exit(7)")).run()
+    assert _schemas() == [f"{SCHEMA}999"]
+    assert clear_away() == 1
+
+
 def test_a_player_that_takes_too_long_is_ended(move: Move, settings: Any) -> None:
     settings.REHEARSAL_MINUTES = 0
     row = _asked(move)

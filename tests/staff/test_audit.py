@@ -14,13 +14,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
+from django.urls import reverse
 
 from calendars import audit
 from calendars.models import AuditEntry, AuditHead
 from recallops import caller
 from tests import trail
-from tests.admin.builders import make_batch, make_staff
+from tests.admin.builders import make_batch, make_key, make_staff, make_workspace
 
 pytestmark = pytest.mark.django_db
 TABLE = "calendars_auditentry"
@@ -64,6 +65,17 @@ def test_reason_before_and_after_have_places_of_their_own() -> None:
     entry = AuditEntry.objects.get(action="batch.goal")
     assert (entry.before, entry.after, entry.reason, entry.data) == ("", "export", "go", {"a": 1})
     assert entry.details == {"after": "export", "a": 1, "reason": "go"}
+
+
+def test_what_a_form_changed_is_on_record_with_what_it_was_and_became_but_no_texts(client: Client) -> None:
+    key = make_key(make_workspace("us"), label="before")
+    boss = make_staff("boss", superuser=True)
+    client.force_login(boss)
+    page = reverse("admin:calendars_apikey_change", args=[key.pk])
+    client.post(page, {"workspace": key.workspace_id, "label": "afterwards", "new_secret": "another-secret-of-theirs"})
+    entry = AuditEntry.objects.get(action="apikey.change")
+    assert entry.data == {"fields": ["Enabled", "Key", "Label"]}
+    assert (entry.before, entry.after) == ({"enabled": True}, {"enabled": False})
 
 
 def test_a_request_says_from_where_it_came(settings: Any) -> None:
@@ -188,6 +200,13 @@ def test_a_changed_byte_of_any_column_is_found_and_named(column: str, unguarded:
     entries = written()
     unguarded()
     run(f"UPDATE {TABLE} SET {CHANGES[column]} WHERE id = {entries[2].pk}")
+    assert "Entry 3 " in found()
+
+
+def test_the_same_day_before_our_era_is_another(unguarded: Callable[[], None]) -> None:
+    entries = written()
+    unguarded()
+    run(f"UPDATE {TABLE} SET at = (at::text || ' BC')::timestamptz WHERE id = {entries[2].pk}")
     assert "Entry 3 " in found()
 
 

@@ -48,6 +48,20 @@ def test_log_ins_and_log_outs_are_on_record_with_their_address(dana: User) -> No
     ]
 
 
+def test_who_changes_the_own_password_does_so_on_record(dana: User) -> None:
+    client = Client(REMOTE_ADDR=HERE)
+    client.force_login(dana)
+    page, new = reverse("admin:password_change"), "quite another horse"
+    data = {"old_password": GUESS, "new_password1": new, "new_password2": new}
+    assert client.post(page, data).status_code == 200
+    assert "user.password" not in acts()
+    assert client.post(page, {**data, "old_password": PASSWORD}).status_code == 302
+    entry = AuditEntry.objects.get(action="user.password")
+    assert (entry.actor_name, entry.subject_name, entry.address) == ("dana", "dana", HERE)
+    assert client.get("/admin/").status_code == 200
+    assert new not in str(list(AuditEntry.objects.values()))
+
+
 def test_after_so_many_wrong_passwords_even_the_right_one_is_refused_in_words(dana: User) -> None:
     for _ in range(3):
         response = tried()

@@ -319,3 +319,30 @@ def test_codes_are_those_of_the_standard() -> None:
     assert step_of(secret, code_of(secret, -1)) is not None
     assert step_of(secret, code_of(secret, -3)) in (None, step_of(secret, code_of(secret)))
     assert len(base64.b32decode(new_secret())) == 20
+
+
+def test_pages_say_since_when_it_is_there_without_markup_and_in_the_zone_that_they_name(
+    hired: Callable[..., User],
+) -> None:
+    user, boss = hired("dana", "operator"), hired("boss")
+    client = logged_in(user)
+    set_up(client)
+    made_at = Authenticator.objects.get(user=user).made_at
+    client.cookies["tz"] = "Asia/Tokyo"
+    own = client.get(FACTOR).content.decode()
+    assert f'title="{made_at:%Y-%m-%d %H:%M:%S} UTC">{made_at + timedelta(hours=9):%Y-%m-%d %H:%M:%S}</time>.' in own
+    chief = logged_in(boss)
+    set_up(chief)
+    page = chief.get(reverse("admin:auth_user_change", args=[user.pk])).content.decode()
+    assert f"since {made_at:%Y-%m-%d %H:%M:%S} UTC, 10 recovery codes left" in page
+
+
+def test_a_wrong_code_after_the_right_password_is_on_record_but_not_each_try_while_one_waits(
+    hired: Callable[..., User],
+) -> None:
+    user = hired("dana", "operator")
+    secret, _codes = set_up(logged_in(user))
+    thief = logged_in(user)
+    for _ in range(3):
+        thief.post(FACTOR, {"code": wrong_code(secret)})
+    assert acts().count("user.wrong_code") == 1
