@@ -97,6 +97,11 @@ def _events(batch: Batch) -> QuerySet[Event]:
     return Event.objects.filter(workspace=batch.source_id, connection__in=chosen(batch).values("pk"), is_deleted=False)
 
 
+def members(batch: Batch) -> QuerySet[Event]:
+    """Return the coming events of a batch's calendars that have a bot, as far as the source was read."""
+    return _events(batch).filter(start__gt=clock.now()).exclude(bots=[])
+
+
 def load(batch: Batch) -> Load:
     """Return what a batch has to move, as far as it is known."""
     connections, now = chosen(batch).order_by(), clock.now()
@@ -104,7 +109,7 @@ def load(batch: Batch) -> Load:
     found = counts(
         calendars=connections,
         events=Event.objects.filter(workspace=batch.source_id, end__gt=now, is_deleted=False),
-        members=_events(batch).filter(start__gt=now).exclude(bots=[]),
+        members=members(batch),
         meetings=_coming(batch),
         adopted=Item.objects.filter(batch=batch.pk, kind=Item.Kind.CONNECTION)
         .exclude(target_connection=None)

@@ -200,6 +200,7 @@ def summary(draft: Batch) -> dict[str, Any]:
     return {
         **preflight(draft),
         "load": load,
+        "bots": inventory.members(draft).count(),
         "takes": planner.sentence(load, limits, regions=inventory.regions(draft)),
         "line": draft.handover.cut_line,
         "soonest": draft.handover.cut_line is not None and draft.handover.cut_line <= clock.now(),

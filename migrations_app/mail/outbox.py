@@ -8,10 +8,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import F, Min, QuerySet
+from django.db.models import F, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from calendars.leases import Lease, free, take
@@ -74,10 +74,3 @@ def settle_lost() -> int:
     """Call *perhaps sent* what a worker that is gone was sending; return how many."""
     lost = Message.objects.filter(free(), state=State.SENDING)
     return lost.update(state=State.PERHAPS, problem=str(WORKER_DIED))
-
-
-def next_due() -> datetime | None:
-    """Return when the next e-mail is to be sent; None when none waits."""
-    waiting = Message.objects.filter(state=State.WAITING, notice__quiet_since=None, notice__batch__tell_customers=True)
-    found: datetime | None = waiting.aggregate(at=Min("due_at"))["at"]
-    return found

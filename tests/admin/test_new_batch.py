@@ -83,7 +83,8 @@ def test_a_batch_is_made_by_going_from_page_to_page(driver: Client, pair: tuple[
     assert response["Location"] == url("checks", draft)
     page = text_of(driver, url("summary", draft))
     assert "the address begins with “ada”" in page
-    assert "Tue 2026-11-24 06:00 UTC" in page
+    assert 'title="2026-11-24 06:00:00 UTC"' in page
+    assert "Bots to be moved, as far as is known</dt><dd>0</dd>" in page
     response = pressed(driver, draft, "make")
     assert response["Location"] == reverse("admin:migrations_app_batch_change", args=[draft.pk])
     draft.refresh_from_db()
