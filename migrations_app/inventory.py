@@ -35,6 +35,12 @@ def within(batch: Batch, connections: QuerySet[Connection]) -> QuerySet[Connecti
     return connections
 
 
+def free(batch: Batch) -> QuerySet[Connection]:
+    """Return those of the chosen ones that no other open batch has: the export makes items of these."""
+    elsewhere = Item.objects.filter(open=True, connection=OuterRef("pk")).exclude(batch=batch.pk)
+    return chosen(batch).filter(~Exists(elsewhere))
+
+
 def why_not_movable(connection: Connection) -> tuple[str, str]:
     """Return why a connection cannot be moved as it is, with what to do; two empty texts when it can."""
     if connection.calendar.email == connection.remote_id:

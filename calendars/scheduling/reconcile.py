@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -38,6 +38,7 @@ from calendars.scheduling.writes import CONFLICT_RETRY, NO_BOT_RETRY, SOON, TROU
 from recallops import clock, waits
 
 NOT_DONE = "the provider did not do what was asked; asking again"
+NEVER = datetime.min.replace(tzinfo=UTC)
 READ_BACK = "read back"
 MOVED_AWAY = "its event belongs to another meeting by now"
 ROUNDS = 12  # READ, ADD, READ, FLIP, REMOVE, READ is the longest way of one hand-over; tidying may come between
@@ -212,12 +213,9 @@ class _Run:
 
     def _read(self, workspace_id: int, wanting: list[Loaded]) -> bool:
         workspace = self.writer.workspaces[workspace_id]
-        wanted = [
-            sync.Wanted(event.pk, event.remote_id, event.start)
-            for one in wanting
-            for event in one.events.values()
-            if event.workspace_id == workspace_id
-        ]
+        events = [event for one in wanting for event in one.events.values() if event.workspace_id == workspace_id]
+        events.sort(key=lambda event: event.read_begun_at or NEVER)  # where the budget ends within, the next goes on
+        wanted = [sync.Wanted(event.pk, event.remote_id, event.start) for event in events]
         try:
             self.writer.hold_lease()
             sync.read_events(workspace, wanted)

@@ -93,11 +93,12 @@ def _batches(asked: Asked) -> Group | None:
             title=row.slug,
             url=change_url(row),
             where=f"{place(row.source)} → {place(row.target)}",
-            state=row.get_status_display(),
-            colour=BatchStatus(row.status).colour,
+            state=str(status.label),
+            colour=status.colour,
             note=row.get_step_display(),
         )
         for row in rows.order_by("-pk")[: MOST + 1]
+        for status in [BatchStatus.DRAFT if row.draft else BatchStatus(row.status)]
     ]
     return Group(_("Batches"), "move_up", hits)
 

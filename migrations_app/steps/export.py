@@ -14,7 +14,7 @@ from dataclasses import asdict
 from itertools import islice
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from calendars import assignments, sync
@@ -130,8 +130,7 @@ def _make_items(batch: Batch) -> bool:
 
 
 def _make_those_of(batch: Batch) -> None:
-    elsewhere = Item.objects.filter(open=True, connection=OuterRef("pk")).exclude(batch=batch)
-    mine = inventory.chosen(batch).filter(~Exists(elsewhere)).defer("refresh_token", "oauth_client_secret")
+    mine = inventory.free(batch).defer("refresh_token", "oauth_client_secret")
     connections = mine.iterator(chunk_size=CHUNK)
     while chunk := list(islice(connections, CHUNK)):
         Item.objects.bulk_create([_item(batch, connection) for connection in chunk], ignore_conflicts=True)

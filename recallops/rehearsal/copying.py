@@ -90,7 +90,7 @@ class _Copy:
         )
 
     def _sample(self) -> tuple[list[dict[str, Any]], float]:
-        chosen = set(inventory.chosen(self.batch).values_list("pk", flat=True))
+        chosen = set(inventory.free(self.batch).values_list("pk", flat=True))
         live = Connection.objects.live().filter(workspace=self.batch.source)
         order = ("calendar__customer", "calendar__platform", "status", "has_token", "has_secret", "pk")
         rows: list[dict[str, Any]] = list(live.order_by(*order).values(*_COLUMNS))

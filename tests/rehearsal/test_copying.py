@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from calendars.models import RateBudget
 from migrations_app.models import Batch, Selection
 from recallops import clock
 from recallops.rehearsal.copying import copy
@@ -72,3 +73,25 @@ def test_a_cut_line_that_has_passed_is_left_to_the_planner(batch: Batch) -> None
     assert copy(batch).cut_line == ""
     batch.handover.cut_line = clock.now() + timedelta(hours=1)
     assert copy(batch).cut_line == batch.handover.cut_line.isoformat()
+
+
+def test_a_list_is_copied_as_what_is_chosen_and_what_another_batch_has_stays(batch: Batch) -> None:
+    listed, other, _unlisted = (make.make_connection(batch.source) for _ in range(3))
+    make.make_item(make.make_batch(source=batch.source, target=batch.target), connection=other)
+    for connection in (listed, other):
+        batch.selected.create(calendar=connection.calendar, text=connection.calendar.email)
+    batch.selection = Selection.FILE
+    assert [one.chosen for one in copy(batch).calendars] == [True, False, False]
+
+
+def test_spans_limits_and_the_window_are_the_plans(batch: Batch) -> None:
+    batch.soak, batch.canary_wait, batch.drivers = timedelta(hours=5), timedelta(minutes=7), 3
+    batch.handover.max_both = 11
+    batch.source.freeze = timedelta(minutes=4)
+    RateBudget.objects.create(workspace=batch.target, endpoint="POST /x/", per_minute=42, emission=2.0)
+    document = copy(batch)
+    assert (document.soak, document.canary_wait, document.drivers) == (18000, 420, 3)
+    assert document.max_both == 11
+    assert document.source.numbers["freeze"] == 240
+    assert document.target.limits["POST /x/"] == 42
+    assert "POST /x/" not in document.source.limits
