@@ -4,6 +4,7 @@
     python -m tests.browser.backstage conduct_empty SANDBOX OPTIONS   the same, but for our rows: nobody typed anything
     python -m tests.browser.backstage rows                      put a row of everything into the database, and no more
     python -m tests.browser.backstage hostile                   the same, with texts of strangers in every field
+    python -m tests.browser.backstage company                   a company in the middle of a move, and who moves it
 
 Each prints one JSON line when it is ready.
 """
@@ -78,6 +79,18 @@ def hostile() -> None:
     say(pages=[(url, url) for url in urls])
 
 
+def company() -> None:
+    """Put in the company of the pictures, and tell the addresses of the pages that are in them."""
+    from django.db import transaction
+
+    from tests.browser import gallery
+
+    with transaction.atomic():
+        pages = gallery.make_rows(STAFF, PASSWORD)
+    say(pages=list(pages.items()))
+
+
 if __name__ == "__main__":
     django.setup()
-    {"conduct": conduct, "conduct_empty": conduct_empty, "rows": rows, "hostile": hostile}[sys.argv[1]](*sys.argv[2:])
+    act = {one.__name__: one for one in (conduct, conduct_empty, rows, hostile, company)}[sys.argv[1]]
+    act(*sys.argv[2:])

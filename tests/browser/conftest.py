@@ -26,6 +26,23 @@ def furnished(
             found.close()
 
 
+@pytest.fixture(scope="session")
+def company(
+    tmp_path_factory: pytest.TempPathFactory, database_address: Address, migrated_template: str
+) -> Iterator[tuple[Stage, dict[str, str]]]:
+    """A company in the middle of a move, and the addresses of its pages by name. Nothing works on it but people.
+
+    Each test changes a batch or a draft of its own.
+    """
+    with copied_database(database_address, migrated_template) as name:
+        found = Stage(tmp_path_factory.mktemp("company"), database_address.url(name))
+        try:
+            found.open_doors()
+            yield found, dict(found.fill_rows("company"))
+        finally:
+            found.close()
+
+
 @pytest.fixture
 def stage(tmp_path: Path, database_address: Address, process_database: str) -> Iterator[Stage]:
     """An empty stage. What its processes said last is shown when the test fails."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.urls import reverse
 
 from calendars.models import (
@@ -24,11 +24,25 @@ from migrations_app import checks, control, drafts, selection
 from migrations_app.admin.draft_pages import page_url
 from migrations_app.calendar_file import open_file
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, BatchStatus, Check, CoverageReading, ErrorKind, Item, ItemStatus, Severity
+from migrations_app.models import (
+    Approval,
+    Batch,
+    BatchStatus,
+    Check,
+    CoverageReading,
+    ErrorKind,
+    Item,
+    ItemStatus,
+    Rehearsal,
+    Severity,
+)
 from recallops import clock
 from recallops.models import WorkerHeartbeat
 from tests.admin import builders as make
+from tests.rehearsal.results import result
 
+OPERATOR, APPROVER = "olga", "abel"
+BY_APPROVAL = "harbour-pilot"
 CUSTOMERS = ("Northwind Legal", "Harbour Clinics", "Pine & Partners", "Lumen Studios")
 PEOPLE = (
     *("ada", "ben", "carla", "david", "elif", "farid", "greta", "hugo"),
@@ -78,7 +92,10 @@ def make_rows(staff: str, password: str) -> dict[str, str]:
     make.make_reading(batch, CoverageReading.Moment.BEFORE, {Verdict.SOURCE: 192})
     WorkerHeartbeat.objects.create(host="demo", pid=1, beaten_at=datetime(2100, 1, 1, tzinfo=UTC))
     make.make_batch("lumen-pilot", source=source, target=target, actor=chief)
-    return _pages(batch, items, source)
+    _rehearse(batch, chief)
+    olga, _abel = (_of_role(name, role, password) for name, role in ((OPERATOR, "operator"), (APPROVER, "approver")))
+    _pilot(BY_APPROVAL, batch)
+    return _pages(batch, items, source, _ask(_pilot("pine-pilot", batch), olga))
 
 
 def _webhooks(workspace: Workspace) -> None:
@@ -205,13 +222,94 @@ def _draft(batch: Batch) -> Batch:
     return draft
 
 
+def _of_role(name: str, role: str, password: str) -> User:
+    person = User.objects.create_user(name, email=f"{name}@acme.example", password=password, is_staff=True)
+    person.groups.set(Group.objects.filter(name=role))
+    return person
+
+
+def _pilot(slug: str, batch: Batch) -> Batch:
+    """A small batch that rests before the delete, in a workspace where a second person approves that."""
+    source, target = (
+        make.make_workspace(f"{slug}-{side}", region=there.region, family=slug, second_person=side == "us")
+        for side, there in (("us", batch.source), ("eu", batch.target))
+    )
+    pilot = make.make_batch(
+        slug,
+        source=source,
+        target=target,
+        actor=batch.created_by,
+        goal=Step.HAND_OVER,
+        step=Step.DELETE_OLD,
+        status=BatchStatus.RUNNING,
+        started_at=clock.now() - timedelta(days=2),
+    )
+    for _ in range(3):
+        make.make_item(pilot, step=Step.DELETE_OLD, status=ItemStatus.READY)
+    checks.looked_at(pilot, *Check)
+    return pilot
+
+
+def _ask(batch: Batch, person: User) -> Approval:
+    return make.make_approval(
+        batch,
+        asked_by=person,
+        reason="Agreed with Pine & Partners this morning.",
+        sentences=[
+            f"Deletes 3 calendars in {batch.source.slug}.",
+            "Each is looked at again before: one that still has a meeting there is left.",
+        ],
+    )
+
+
+def _rehearse(batch: Batch, chief: User) -> None:
+    """A rehearsal that shows something to think about."""
+    hours = [
+        {"source": 180 - 12 * hour, "target": 40 + 20 * hour, "calendars": 5 * hour, "meetings": 16 * hour}
+        for hour in range(10)
+    ]
+    shown = result(
+        hours=hours,
+        held={"wanted": 192, "held": 192},
+        reasons=[["user", "The owner has to connect this calendar again.", 4]],
+        items={"done": 60, "user": 4},
+        cut={"near": 2},
+    )
+    asked = clock.now() - timedelta(hours=8)
+    Rehearsal.objects.create(batch=batch, asked_at=asked, asked_by=chief, state="done", result=shown)
+
+
+def _record(batch: Batch, item: Item) -> None:
+    """What a timeline tells: calls, a failure, and that it waits for its owner."""
+    assert item.connection is not None
+    begun = clock.now() - timedelta(hours=5)
+    calls = (
+        ("GET /api/v2/calendars/{id}/", 200, ""),
+        ("GET /api/v2/calendar-events/", 200, ""),
+        ("POST /api/v2/calendars/", 400, "invalid_grant"),
+    )
+    for number, (endpoint, status, error) in enumerate(calls):
+        make.make_call(
+            batch.target if endpoint.startswith("POST") else batch.source,
+            at=begun + timedelta(minutes=7 * number),
+            subject=item.connection.remote_id,
+            endpoint=endpoint,
+            status=status,
+            error=error,
+            took_ms=140 + 35 * number,
+        )
+    make.make_step(item, at=begun, step=Step.EXPORT, status=ItemStatus.READY)
+    make.make_step(item, at=begun + timedelta(minutes=15), reason=item.reason, attempt=1)
+
+
 def _on_the_hour(ahead: timedelta) -> datetime:
     return (clock.now() + ahead).replace(minute=0, second=0, microsecond=0)
 
 
-def _pages(batch: Batch, items: list[Item], source: Workspace) -> dict[str, str]:
+def _pages(batch: Batch, items: list[Item], source: Workspace, asked: Approval) -> dict[str, str]:
     """The pictures; a page that is to be shown is a line more."""
     draft = _draft(batch)
+    _record(batch, items[14])
     of_batch = f"?batch__id__exact={batch.pk}"
     return {
         "dashboard": reverse("admin:index"),
@@ -223,6 +321,10 @@ def _pages(batch: Batch, items: list[Item], source: Workspace) -> dict[str, str]
         **{f"new-batch-{page}": page_url(page, draft) for page in ("calendars", "cut_line", "checks", "summary")},
         "items": reverse("admin:migrations_app_item_changelist") + of_batch,
         "item": reverse("admin:migrations_app_item_change", args=[items[14].pk]),
+        "timeline": reverse("admin:migrations_app_item_timeline", args=[items[14].pk]),
+        "approvals": reverse("admin:migrations_app_approval_changelist"),
+        "approval": reverse("admin:migrations_app_approval_change", args=[asked.pk]),
+        "rehearsal": reverse("admin:migrations_app_rehearsal_change", args=[Rehearsal.objects.get(batch=batch).pk]),
         "findings": reverse("admin:migrations_app_finding_changelist") + of_batch,
         "meetings": reverse("admin:calendars_assignment_upcoming"),
         "workspace": reverse("admin:calendars_workspace_change", args=[source.pk]),

@@ -28,6 +28,7 @@ from calendars.models import (
     Workspace,
 )
 from migrations_app import cuts, drafts, selection
+from migrations_app.admin.draft_pages import PAGES, page_url
 from migrations_app.calendar_file import open_file
 from migrations_app.itineraries import FORWARD, Step
 from migrations_app.models import (
@@ -157,6 +158,9 @@ def _fill(batch: Batch, customer: Customer) -> None:
     make.make_bot(source, meeting_url=LONG_URL)
     make.make_call(source, status=None, error="timeout", request_id=UNBROKEN[:100])
     make.make_mapping(source, target)
+    item = batch.items.filter(kind=Item.Kind.CONNECTION)[0]
+    make.make_step(item, reason=SENTENCE, attempt=3)
+    make.make_call(source, subject=item.source_id, status=502, error=UNBROKEN[:60], request_id=UNBROKEN[:64])
     for severity in Severity.values:
         make.make_finding(batch, severity=severity, sentence=SENTENCE, remedy=SENTENCE)
     make.make_finding(batch, sentence=SENTENCE, gone_at=clock.now())
@@ -259,6 +263,7 @@ def pages(staff: str) -> list[tuple[str, str]]:
     found = [("index", reverse("admin:index")), ("password change", reverse("admin:password_change"))]
     for label in ("calendars", "migrations_app"):
         found.append((f"{label} index", reverse("admin:app_list", args=[label])))
+    missing = []
     for model, options in admin.site._registry.items():
         kind = f"{model._meta.app_label}_{model._meta.model_name}"
         found.append((f"{kind} list", reverse(f"admin:{kind}_changelist")))
@@ -269,10 +274,17 @@ def pages(staff: str) -> list[tuple[str, str]]:
                 : None if model in (Batch, Message, Relayed, ShareGroup) else 1
             ]
         )
-        assert rows, f"there is no row of {model.__name__} to look at"
+        if not rows:
+            missing.append(model.__name__)
+            continue
         found += [(f"{kind} {row}", reverse(f"admin:{kind}_change", args=[row.pk])) for row in rows]
         if options.has_delete_permission(request, rows[0]):
             found.append((f"{kind} delete", reverse(f"admin:{kind}_delete", args=[rows[0].pk])))
+    assert not missing, f"there is no row to look at of {missing}"
+    item = Item.objects.filter(steps_taken__isnull=False)[0]
+    found.append(("timeline", reverse("admin:migrations_app_item_timeline", args=[item.pk])))
+    found += [(f"new batch, {page}", page_url(page, Batch.objects.get(draft=True))) for page in PAGES]
+    found.append(("second factor", reverse("staff:factor")))
     for batch in Batch.objects.all():
         page = reverse("admin:migrations_app_batch_change", args=[batch.pk])
         found.append((f"{batch} with proposals", f"{page}?propose=1"))

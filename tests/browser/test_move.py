@@ -74,7 +74,7 @@ def test_a_batch_is_made_and_clicked_through_to_its_end(chromium: Browser, stage
 def make_batch(page: Page) -> None:
     """Go through the guided form, first wrong, then right."""
     page.get_by_role("link", name="Batches").first.click()
-    page.get_by_role("link", name="Add batch").first.click()
+    page.get_by_role("link", name="Make a batch").click()
     page.get_by_label("Name").fill(BATCH)
     page.get_by_label("Source").select_option(label="us (us-west-2)")
     page.get_by_label("Target").select_option(label="us (us-west-2)")
