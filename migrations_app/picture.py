@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 HOUR = timedelta(hours=1)
 LEFT, TOP, HEIGHT, FOOT = 40, 26, 150, 26  # room for the scale, the names of the lines, the bars and the days
 WIDTH = 960
+NAME_WIDTH = 14  # of the name of a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +94,27 @@ def draw(
             for day in range(days + 1)
             if midnight + timedelta(days=day) < end
         ],
-        lines=[
-            Mark(at, f"{place(at):.1f}", str(number))
-            for number, at in enumerate(proposals, start=1)
-            if first <= at < end
-        ],
+        lines=_named(
+            [(place(at), at, str(number)) for number, at in enumerate(proposals, start=1) if first <= at < end]
+        ),
         highest=highest,
         near_x=f"{place(now):.1f}",
         near_width=f"{step * (near / HOUR):.1f}",
         line_x=f"{place(line):.1f}" if inside and line is not None else "",
         line_at=line,
     )
+
+
+def _named(lines: list[tuple[float, datetime, str]]) -> list[Mark]:
+    """Return the lines with their names; names that would overlap stand together at the first of them."""
+    groups: list[list[tuple[float, datetime, str]]] = []
+    for line in sorted(lines):
+        if groups and line[0] - groups[-1][-1][0] < NAME_WIDTH:
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return [
+        Mark(at, f"{x:.1f}", "" if number else " ".join(sorted(name for _x, _at, name in group)))
+        for group in groups
+        for number, (x, at, _name) in enumerate(group)
+    ]

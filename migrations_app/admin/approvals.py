@@ -146,7 +146,7 @@ class ApprovalAdmin(HistoryAdmin):
         """Its batch."""
         return to(obj.batch)
 
-    @admin.display(description=_("what it would do, as it was asked"))
+    @admin.display(description=_("what it would do"))
     def does(self, obj: Approval) -> str | SafeString:
         """The sentences that the person who asked read."""
         lines = format_html_join("", "<li>{}</li>", ((sentence,) for sentence in obj.sentences))

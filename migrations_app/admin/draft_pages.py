@@ -11,7 +11,7 @@ from django.db.models import Max
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from calendars.models import Connection, Scheduler, Sweep, Workspace
+from calendars.models import Connection, Platform, Scheduler, Sweep, Workspace
 from migrations_app import checks, drafts, inventory, picture, planner, selection
 from migrations_app.itineraries import FORWARD, Step
 from migrations_app.models import Batch, BatchStatus, Check, SelectedCalendar, Selection
@@ -85,7 +85,7 @@ def calendars(draft: Batch) -> dict[str, Any]:
     shown = mine.order_by("calendar__email", "pk").values_list("calendar__email", "calendar__platform", "remote_id")
     return {
         **found,
-        "shown": list(shown[:MOST_SHOWN]),
+        "first": [(email, Platform(platform).label, remote) for email, platform, remote in shown[:MOST_SHOWN]],
         "most_shown": MOST_SHOWN,
         "problems": list(problem_lines(draft, most=MOST_PROBLEMS)) if found["left_out"] else [],
         "most_problems": MOST_PROBLEMS,

@@ -241,7 +241,8 @@ def _pilot(slug: str, batch: Batch) -> Batch:
         actor=batch.created_by,
         goal=Step.HAND_OVER,
         step=Step.DELETE_OLD,
-        status=BatchStatus.RUNNING,
+        status=BatchStatus.WAITING,
+        reached=Step.HAND_OVER,
         started_at=clock.now() - timedelta(days=2),
     )
     for _ in range(3):

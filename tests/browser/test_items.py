@@ -33,7 +33,7 @@ def test_what_failed_is_found_from_its_batch_and_tried_again_together(
         log_in(page, OPERATOR, PASSWORD)
         page.goto(pages["batch"])
         page.locator("[aria-labelledby=h-items] .ro-tallies a", has_text="failed").click()
-        page.locator(".result-list .field-status", has_text="failed").nth(3).wait_for()
+        page.locator("#result_list tbody tr", has_text="failed").nth(3).wait_for()
         assert page.locator("#result_list .action-select").count() == 4
         with page.expect_download() as download:
             page.get_by_role("link", name="CSV").click()
