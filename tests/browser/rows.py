@@ -285,7 +285,7 @@ def pages(staff: str) -> list[tuple[str, str]]:
     found.append(("timeline", reverse("admin:migrations_app_item_timeline", args=[item.pk])))
     found += [(f"new batch, {page}", page_url(page, Batch.objects.get(draft=True))) for page in PAGES]
     found.append(("second factor", reverse("staff:factor")))
-    for batch in Batch.objects.all():
+    for batch in Batch.objects.filter(status__in=(BatchStatus.RUNNING, BatchStatus.CLOSED)):
         page = reverse("admin:migrations_app_batch_change", args=[batch.pk])
         found.append((f"{batch} with proposals", f"{page}?propose=1"))
         found.append((f"customers of {batch}", reverse("admin:migrations_app_batch_customers", args=[batch.pk])))

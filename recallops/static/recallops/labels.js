@@ -12,6 +12,9 @@
             if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
         }
     };
+    // The theme writes a chosen file's name into a text field beside it, and breaks where there is none: ours need none.
+    const ours = event => event.target.matches(".ro-page input[type=file]") && event.stopPropagation();
+    document.addEventListener("change", ours, true);
     addEventListener("load", () => setTimeout(mend));
     document.addEventListener("htmx:afterSettle", mend);
 })();
