@@ -392,7 +392,9 @@ def test_a_cut_line_that_is_no_time_is_refused_and_stays_typed(
 def test_where_the_application_schedules_there_is_no_cut_line(driver: Client, draft: Batch) -> None:
     Workspace.objects.update(scheduler="external")
     assert "There is no cut line to choose" in text_of(driver, url("cut_line", draft))
-    assert "there is no cut line" in save(driver, "cut_line", draft, {"line": "auto"}).content.decode()
+    seen = shown(BatchDraft.objects.get(pk=draft.pk))
+    response = driver.post(url("cut_line", draft), {"shown": seen, "line": "auto"})
+    assert "there is no cut line" in response.content.decode()
 
 
 # --- checks
