@@ -112,8 +112,8 @@ def take_webhooks(page: Page, stage: Stage) -> None:
     assert shown["secret"] not in page.content()
 
 
-def make_meeting(stage: Stage, person: dict[str, Any]) -> None:
-    """Let that person meet somebody from outside in an hour and a half."""
+def make_meeting(stage: Stage, person: dict[str, Any], *, wanted: bool = True) -> None:
+    """Let that person meet somebody from outside in an hour and a half. `wanted`: a bot is to come."""
     assert stage.sandbox is not None
     start = stage.clock.now() + timedelta(minutes=90)
     stage.sandbox.ask(
@@ -124,6 +124,7 @@ def make_meeting(stage: Stage, person: dict[str, Any]) -> None:
         title=TITLE,
         url=LINK,
         attendees={OUTSIDER: "accepted"},
+        wanted=wanted,
     )
 
 
