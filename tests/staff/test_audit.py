@@ -78,6 +78,20 @@ def test_what_a_form_changed_is_on_record_with_what_it_was_and_became_but_no_tex
     assert (entry.before, entry.after) == ({"enabled": True}, {"enabled": False})
 
 
+def test_who_switched_the_second_person_off_is_on_record(client: Client) -> None:
+    workspace = make_workspace("us", second_person=True)
+    client.force_login(make_staff("boss", superuser=True))
+    page = reverse("admin:calendars_workspace_change", args=[workspace.pk])
+    form = client.get(page).context["adminform"].form
+    data = {name: form[name].value() for name in form.fields if name != "second_person"}
+    data |= {"budgets-TOTAL_FORMS": 0, "budgets-INITIAL_FORMS": 0}
+    ticked = {name: value for name, value in data.items() if value is not None and value is not False}
+    response = client.post(page, ticked)
+    assert response.status_code == 302, response.context["errors"]
+    entry = AuditEntry.objects.get(action="workspace.change")
+    assert (entry.actor_name, entry.before, entry.after) == ("boss", {"second_person": True}, {"second_person": False})
+
+
 def test_a_request_says_from_where_it_came(settings: Any) -> None:
     staff = make_staff("dana")
     settings.BEHIND_PROXY = False
