@@ -75,6 +75,15 @@ def empty_state(context: RequestContext, changes: Any) -> dict[str, Any]:
 
 
 @register.filter
+def told(details: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return what an act put on record, as names and values; not the long lists of the rows that it changed.
+
+    A template cannot ask for `details.items` itself: where an act noted its items, it would get those.
+    """
+    return [(name, value) for name, value in details.items() if value and name not in ("items", "findings")]
+
+
+@register.filter
 def number(value: int) -> str:
     """Show a count; one that was not carried on to the end says so."""
     return shown(value)

@@ -107,6 +107,17 @@ def test_skip_leaves_items_where_they_are_with_the_reason_on_record(driver: Clie
     assert (act.actor_name, act.data["count"], act.data["items"]) == ("driver", 1, [item.pk])
 
 
+def test_the_batch_and_its_report_tell_of_what_was_done_from_the_list(driver: Client) -> None:
+    batch = make.make_batch()
+    items = [make.make_item(batch, status=ItemStatus.FAILED) for _ in range(2)]
+    press(driver, ITEMS, "retry_failed", items[:1])[1]()
+    press(driver, ITEMS, "skip", items[1:])[1](reason="their users left")
+    for page in ("change", "report"):
+        shown = driver.get(reverse(f"admin:migrations_app_batch_{page}", args=[batch.pk])).content.decode()
+        assert "their users left" in shown
+        assert "items: [" not in shown
+
+
 def test_skip_without_a_reason_is_refused_in_a_sentence(driver: Client) -> None:
     item = make.make_item(make.make_batch(), status=ItemStatus.FAILED)
     _, confirm = press(driver, ITEMS, "skip", [item])
