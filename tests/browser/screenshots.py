@@ -100,7 +100,10 @@ def picture(page: Page, *, width: int, most: int) -> bytes:
     page.set_viewport_size({"width": width, "height": min(height, most)})  # what sticks to an edge is where it belongs
     whole = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
     small = io.BytesIO()
-    whole.quantize(COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    # of few colours those that are rare stay: a red word is what one looks for
+    whole.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        small, "PNG", optimize=True
+    )
     return small.getvalue()
 
 
