@@ -126,13 +126,24 @@ def present(side: Side, wanted: frozenset[int]) -> bool:
 
 
 def agree(row: Row) -> bool:
-    """Both regions show every wanted member connected, not deleted, with this row's start and URL."""
-    if row.other is None or not row.wanted:
+    """Both regions show every wanted member connected, not deleted, with this row's start and URL.
+
+    The owner's region is not asked about calendars that it does not have any more: an earlier batch has moved them. Of
+    others than those there must be somebody, who can speak for it.
+    """
+    if row.other is None:
         return False
-    for side in (row.owner, row.other):
-        if not row.wanted <= {member.occurrence for member in side.members if shows(member, row)}:
-            return False
-    return True
+    left = row.wanted - _gone(row.owner)
+    return bool(left) and left <= _showing(row.owner, row) and row.wanted <= _showing(row.other, row)
+
+
+def _showing(side: Side, row: Row) -> set[int]:
+    return {member.occurrence for member in side.members if shows(member, row)}
+
+
+def _gone(side: Side) -> set[int]:
+    there = {member.occurrence for member in side.members if not member.gone}
+    return {member.occurrence for member in side.members} - there
 
 
 def fits(entry: BotEntry, row: Row, *, now: datetime, freeze: timedelta, patience: timedelta) -> bool:

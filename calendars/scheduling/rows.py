@@ -271,6 +271,7 @@ def _member(occurrence: Occurrence, event: Event, bots: dict[tuple[int, str], tu
         deleted=event.is_deleted,
         connected=event.connection.status == ConnectionStatus.CONNECTED,
         closing=event.connection.closing,
+        gone=event.connection.status == ConnectionStatus.DELETED,
         bots=tuple(_entry(event, entry, bots) for entry in event.bots),
         read_at=event.read_begun_at,
         changed_at=max((at for at in (event.changed_at, _heard(event)) if at is not None), default=None),

@@ -55,6 +55,7 @@ class Member:
     deleted: bool = False
     connected: bool = True
     closing: bool = False
+    gone: bool = False  # its calendar is not in this workspace any more
     bots: tuple[BotEntry, ...] = ()
     read_at: datetime | None = None
     changed_at: datetime | None = None

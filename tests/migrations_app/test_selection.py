@@ -100,6 +100,10 @@ def test_a_meeting_that_is_shared_with_a_calendar_outside_stays_until_that_one_m
     rest = drafts.begin(slug="rest", source=move.source, target=move.target, actor=None, follows=move.batch)
     assert listed(rest) == {BEN, CY, DEE}
     make(move, rest)
+    for step in (Step.EXPORT, Step.VERIFY, Step.HAND_OVER):
+        move.allow(step)
+        move.run()
+    assert {bot.join_at for bot in shared} <= {bot.join_at for bot in move.bots(TARGET)}, "long before they begin"
     move.finish()
     assert move.batch.status == BatchStatus.CLOSED
     assert move.bots(SOURCE) == []

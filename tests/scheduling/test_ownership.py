@@ -241,6 +241,26 @@ def test_what_an_unwanted_member_shows_does_not_matter() -> None:
     assert agree(meeting.row())
 
 
+def gone(meeting: Meeting, workspace: int, *, again: bool = False) -> Meeting:
+    """Let the second member's calendar be deleted in a workspace; `again`: it is there once more, with the old time."""
+    meeting.shows(workspace, occurrence=2, gone=True, connected=False, deleted=True)
+    return meeting.shows(workspace, occurrence=2, start=START - MINUTE) if again else meeting
+
+
+def test_the_owner_is_not_asked_about_a_calendar_that_moved_before_while_another_speaks_for_it() -> None:
+    both = Meeting(wanted={1, 2}).shows(TARGET).shows(TARGET, occurrence=2)
+    assert agree(gone(both.shows(SOURCE), SOURCE).row())
+    alone = Meeting(wanted={2}).shows(TARGET, occurrence=2)
+    assert not agree(gone(alone, SOURCE).row()), "nobody is left who could speak for it"
+
+
+def test_a_calendar_that_is_gone_in_the_other_region_or_came_back_is_no_agreement() -> None:
+    other = Meeting(wanted={1, 2}).shows(SOURCE).shows(SOURCE, occurrence=2).shows(TARGET)
+    assert not agree(gone(other, TARGET).row())
+    back = Meeting(wanted={1, 2}).shows(TARGET).shows(TARGET, occurrence=2).shows(SOURCE)
+    assert not agree(gone(back, SOURCE, again=True).row())
+
+
 def test_there_is_no_agreement_without_another_side_or_without_anybody_who_wants_it() -> None:
     assert not agree(Meeting(moving=False).shows(SOURCE).row())
     assert not agree(Meeting(wanted=()).shows(SOURCE).shows(TARGET).row())
