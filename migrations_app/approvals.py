@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from calendars.models import AuditEntry
+from calendars.relay import outbox
 from migrations_app import control
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step
@@ -56,7 +57,8 @@ def ask(batch: Batch, step: Step | None, *, actor: Any, reason: str = "", senten
 
 def approve(approval: Approval, *, actor: Any, reason: str = "") -> None:
     """Approve what another person asked for: it is allowed in the same transaction. Raises Refused."""
-    with transaction.atomic():
+    family = [approval.batch.source.family] if approval.act == Approval.Act.GO_BACK else []
+    with transaction.atomic(), outbox.quiet(family):  # before the batch is held, as `control.go_back` does it
         row = _waiting(approval)
         if row.asked_by_id == actor.pk:
             raise Refused(_("You asked for this yourself: another person has to approve it."))

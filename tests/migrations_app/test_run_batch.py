@@ -382,6 +382,11 @@ def test_a_file_makes_a_batch_of_its_calendars_and_says_what_was_left_out(
     batch = Batch.objects.get()
     assert (batch.draft, batch.selection, batch.file_name, batch.goal) == (False, "file", "people.csv", "preflight")
     assert "goes on" in run(*arguments)[1]
+    others = tmp_path / "others.csv"
+    others.write_text("ben@acme.example\n")
+    code, said = run("--calendars-file", str(others), "--until", "preflight", "--name", batch.slug)
+    assert code == 1
+    assert "made for another choice of calendars (people.csv)" in said
     assert Batch.objects.count() == 1
 
 

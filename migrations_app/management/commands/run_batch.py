@@ -67,6 +67,7 @@ NOT_CONFIRMED = (
 WRONG_NAME = "--confirm-delete must be the batch's name: {name}"
 OTHER_BATCH = "The batch “{name}” moves {source} to {target}. Choose another --name."
 OTHER_CUSTOMERS = "The batch “{name}” was made for other customers ({customers}). Choose another --name."
+OTHER_CALENDARS = "The batch “{name}” was made for another choice of calendars ({choice}). Choose another --name."
 SEVERAL = "There are several open batches that fit: {names}. Choose one with --name."
 MADE = "Batch “{name}” is made: {source} to {target}."
 GOES_ON = "Batch “{name}” goes on: {source} to {target}."
@@ -316,10 +317,14 @@ def _existing(source: Workspace, target: Workspace, customers: list[Customer], o
         theirs = sorted(found.customers.values_list("slug", flat=True))
         if slugs and slugs != theirs:
             raise CommandError(OTHER_CUSTOMERS.format(name=name, customers=", ".join(theirs) or "all"))
+        path, percent = options["calendars_file"], options["canary_percent"]
+        if (path and found.file_name != path.name[:200]) or (percent and found.share_percent != percent):
+            choice = found.file_name or found.get_selection_display()
+            raise CommandError(plain(OTHER_CALENDARS.format(name=name, choice=choice)))
         return found
     open_ones = rows.filter(source=source, target=target, closed_at=None).order_by("pk")
     if path := options["calendars_file"]:
-        open_ones = open_ones.filter(selection=Selection.FILE, file_name=path.name)
+        open_ones = open_ones.filter(selection=Selection.FILE, file_name=path.name[:200])
     elif options["canary_percent"]:
         open_ones = open_ones.filter(selection=Selection.SHARE, share_percent=options["canary_percent"])
     else:
