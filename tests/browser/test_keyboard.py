@@ -60,6 +60,7 @@ def test_every_act_of_a_batch_is_reached_by_tab_and_one_sees_where_one_is(
     with opened(chromium, stage.url) as page:
         log_in(page, STAFF, PASSWORD)
         page.goto(url)
+        page.get_by_role("link", name="Count it now").wait_for(state="detached")  # the page has counted by itself
         names = page.evaluate(NUMBER)
         assert len(names) > 20
         first, *others = walk(page, names)
