@@ -86,8 +86,10 @@ class _Handler(StreamRequestHandler):
         headers: dict[str, str] = {}
         for _ in range(200):
             line = self.rfile.readline(LONGEST_LINE)
-            if line in (b"\r\n", b"\n", b""):
+            if line in (b"\r\n", b"\n"):
                 return headers
+            if not line:  # the client has gone before it had said all
+                raise _Unreadable
             name, _, value = line.partition(b":")
             headers[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
         raise _Unreadable
@@ -98,7 +100,13 @@ class _Handler(StreamRequestHandler):
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > LONGEST_BODY:
             raise _Unreadable
-        return self.rfile.read(int(length)) if length != "0" else b""
+        return self._whole(int(length))
+
+    def _whole(self, size: int) -> bytes:
+        body = self.rfile.read(size)
+        if len(body) < size:  # the client has gone: half a request is none, and no key may remember an answer to it
+            raise _Unreadable
+        return body
 
     def _chunks(self) -> bytes:
         parts = []
@@ -111,7 +119,7 @@ class _Handler(StreamRequestHandler):
             total += size
             if size < 0 or total > LONGEST_BODY:
                 raise _Unreadable
-            parts.append(self.rfile.read(size))
+            parts.append(self._whole(size))
             self.rfile.readline(LONGEST_LINE)
             if size == 0:
                 return b"".join(parts)

@@ -73,14 +73,17 @@ def test_next_links_lead_back_to_the_same_port(stage: Stage, client: httpx.Clien
     assert len(client.get(page["next"]).json()["results"]) == 1
 
 
-def test_a_calendar_is_made_and_deleted_over_http(stage: Stage, client: httpx.Client) -> None:
-    body = {
+def calendar_of(stage: Stage) -> dict[str, str]:
+    return {
         "platform": "google_calendar",
         "oauth_client_id": CLIENT,
         "oauth_client_secret": "google-secret",
         "oauth_refresh_token": stage.world.grant(stage.alice, CLIENT),
     }
-    made = client.post("/api/v2/calendars/", json=body)
+
+
+def test_a_calendar_is_made_and_deleted_over_http(stage: Stage, client: httpx.Client) -> None:
+    made = client.post("/api/v2/calendars/", json=calendar_of(stage))
     assert made.status_code == 201
     gone = client.delete(f"/api/v2/calendars/{made.json()['id']}/")
     assert (gone.status_code, gone.content) == (204, b"")
@@ -113,6 +116,21 @@ def test_noise_closes_the_connection_and_nothing_else(stage: Stage, client: http
         raw.sendall(noise)
         assert raw.recv(100) == b""
     assert client.get("/api/v1/bot/").status_code == 200
+
+
+@pytest.mark.parametrize("part", [0.4, 0.9])  # within the headers, within the body
+def test_a_request_whose_client_died_half_way_has_not_been_made(
+    stage: Stage, client: httpx.Client, part: float
+) -> None:
+    key = {"Idempotency-Key": "once"}
+    asked = client.build_request("POST", "/api/v2/calendars/", json=calendar_of(stage), headers=key)
+    lines = [f"POST {asked.url.path} HTTP/1.1", *(f"{name}: {value}" for name, value in asked.headers.items()), "", ""]
+    whole = "\r\n".join(lines).encode() + asked.read()
+    with socket.create_connection(address(stage), timeout=5) as raw:
+        raw.sendall(whole[: int(len(whole) * part)])
+        raw.shutdown(socket.SHUT_WR)
+        assert raw.recv(100) == b""
+    assert client.send(asked).status_code == 201
 
 
 def test_a_dropped_connection_gives_no_answer(stage: Stage, client: httpx.Client) -> None:
