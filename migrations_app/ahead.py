@@ -143,20 +143,7 @@ def _of_meetings(batch: Batch) -> dict[str, Any]:
     held = wanted.filter(~Exists(taken), ~Exists(there))
     coming = Q(is_wanted=True, owner=batch.source_id, over=False, end__gt=now)
     goes = coming & Q(is_held=False, start__gt=now + numbers.near) & (Q(start__gte=line) if line else Q(pk=None))
-    rows = mine.annotate(is_wanted=Exists(wanted), is_held=Exists(held) | _not_let_go(batch))
+    rows = mine.annotate(is_wanted=Exists(wanted), is_held=Exists(held))
     counted = rows.aggregate(meetings=Count("pk", filter=goes), coming=Count("pk", filter=coming), **handed)
     staying = counted.pop("coming") - counted["meetings"]
     return {**counted, "staying": staying, "cut_line": line}
-
-
-def _not_let_go(batch: Batch) -> Exists:
-    """Tell of an assignment whether a calendar of it is in another open batch that does not hand it over, too."""
-    others = Occurrence.objects.filter(assignment=OuterRef("pk"), calendar__handover__isnull=False)
-    hands_it_over = Q(
-        calendar__handover__source=batch.source_id,
-        calendar__handover__target=batch.target_id,
-        calendar__handover__allowed=True,
-        calendar__handover__backwards=False,
-        calendar__handover__cut_line__lte=OuterRef("start"),
-    )
-    return Exists(others.exclude(calendar__handover=batch.handover_id).exclude(hands_it_over))

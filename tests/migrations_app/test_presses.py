@@ -7,8 +7,7 @@ from datetime import timedelta
 import pytest
 
 from calendars.models import Assignment, Connection, Intent
-from migrations_app import ahead, control, drafts, inventory, presses, selection
-from migrations_app.calendar_file import open_file
+from migrations_app import ahead, control, inventory, presses
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, Item, ItemStatus
 from tests.harness import OFFICE, SOURCE, TARGET, Move, quick
@@ -101,36 +100,6 @@ def test_a_cut_line_in_the_middle_parts_the_meetings_as_the_run_does() -> None:
     move.run()
     assert said.counts["meetings"] == handed_over() < coming
     assert said.counts["meetings"] + said.counts["staying"] == coming
-
-
-def test_a_meeting_that_two_batches_share_counts_when_both_may_hand_it_over() -> None:
-    move = quick(batches=0, cut=None)
-    batches = []
-    for email in OFFICE:
-        move.target.refresh_from_db()  # the first batch takes it into the family
-        batch = drafts.begin(slug=email.partition("@")[0], source=move.source, target=move.target, actor=None)
-        selection.choose_by_file(batch, open_file(email.encode()), name="one.csv")
-        drafts.make(batch, actor=None)
-        move.batch = batch
-        move.allow(Step.VERIFY)
-        move.run()
-        batches.append(batch.pk)
-    rows = Batch.objects.select_related("source__region", "target__region", "handover")
-    first, second = (rows.get(pk=pk) for pk in batches)
-
-    said = presses.preview(second, Step.HAND_OVER)
-    assert said is not None
-    assert said.counts["meetings"] == 0
-    move.batch = first
-    move.allow(Step.HAND_OVER)
-    move.run_for(timedelta(minutes=30))
-    said = presses.preview(second, Step.HAND_OVER)
-    assert handed_over() == 0
-    move.batch = second
-    move.allow(Step.HAND_OVER)
-    move.run()
-    assert said is not None
-    assert said.counts["meetings"] == handed_over() > 0
 
 
 def test_retrying_and_leaving_say_how_many_it_concerns() -> None:
