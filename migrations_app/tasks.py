@@ -35,6 +35,15 @@ if TYPE_CHECKING:
 TASK = "migrations_app.tasks.drive"
 TROUBLE = Coalesce(NullIf("source__trouble", Value("")), "target__trouble")
 
+GOING = Q(handover__paused=False) & ~Q(goal="") & ~Q(reached=F("goal")) & ~Q(status=BatchStatus.STOPPED)
+"""Allowed further than it has come, not paused, not stopped."""
+
+OFTEN = (
+    *("slug", "drivers", "goal", "step", "status", "due_at", "groups_due_at", "source", "target"),
+    *("handover__backwards", "handover__cut_line", "handover__external", "handover__paused"),
+)
+"""What looking for work needs: it looks all the time, and finds nothing mostly."""
+
 
 def ring() -> None:
     """Wake drivers for whatever is due."""
@@ -54,16 +63,6 @@ def pump() -> int:
     now = clock.now()
     due = [batch for batch in _open() if _due_at(batch, now) <= now]
     return sum(drivers.ring(TASK, batch.slug, slots=batch.drivers) for batch in due)
-
-
-GOING = Q(handover__paused=False) & ~Q(goal="") & ~Q(reached=F("goal")) & ~Q(status=BatchStatus.STOPPED)
-"""Allowed further than it has come, not paused, not stopped."""
-
-OFTEN = (
-    *("slug", "drivers", "goal", "step", "status", "due_at", "groups_due_at", "source", "target"),
-    *("handover__backwards", "handover__cut_line", "handover__external", "handover__paused"),
-)
-"""What looking for work needs: it looks all the time, and finds nothing mostly."""
 
 
 def moving() -> QuerySet[Batch]:

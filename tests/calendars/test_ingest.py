@@ -145,3 +145,8 @@ def read_all(move: Move) -> None:
         ingest.calendars(workspace, page.items, begun_at=page.begun_at)
         page = events_of(workspace)
         ingest.events(workspace, page.items, begun_at=page.begun_at)
+
+
+def test_a_page_with_nothing_on_it_asks_the_database_nothing(move: Move, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        ingest.events(move.source, [], begun_at=clock.now())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django_q.models import OrmQ
@@ -58,3 +59,12 @@ def test_a_batch_whose_lists_another_reads_looks_again_a_little_later(step: Step
     move.run(until=due.exists, longest=timedelta(minutes=1))
     Sweep.objects.filter(pk=held.pk).update(lease_token=None, lease_until=None)
     move.run()
+
+
+def test_looking_for_work_where_there_is_none_takes_one_query(django_assert_num_queries: Any) -> None:
+    move = quick()
+    move.allow(Step.EXPORT)
+    move.run()  # it waits for the next press
+    for look in (tasks.next_due, tasks.pump, lambda: tasks.find_work(move.batch.slug, 4)):
+        with django_assert_num_queries(1):
+            assert not look()
