@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -118,6 +119,12 @@ def opened(
             raise
     finally:
         context.close()
+
+
+def said(page: Page, selector: str, sentence: str) -> None:
+    """Wait until a part of the page says something, and the page around it is there as a whole."""
+    page.locator(selector).filter(has_text=re.compile(re.escape(sentence))).first.wait_for()
+    page.wait_for_load_state()
 
 
 def log_in(page: Page, user: str, password: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.browser.backstage import PASSWORD
 from tests.browser.gallery import APPROVER, BY_APPROVAL, OPERATOR
-from tests.browser.looking import Complaints, log_in, opened
-from tests.browser.test_move import DELETE, said
+from tests.browser.looking import Complaints, log_in, opened, said
+from tests.browser.test_move import DELETE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

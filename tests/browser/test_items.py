@@ -9,8 +9,7 @@ import pytest
 
 from tests.browser.backstage import PASSWORD
 from tests.browser.gallery import OPERATOR
-from tests.browser.looking import Complaints, log_in, opened
-from tests.browser.test_move import said
+from tests.browser.looking import Complaints, log_in, opened, said
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -34,6 +33,7 @@ def test_what_failed_is_found_from_its_batch_and_tried_again_together(
         page.goto(pages["batch"])
         page.locator("[aria-labelledby=h-items] .ro-tallies a", has_text="failed").click()
         page.locator("#result_list tbody tr", has_text="failed").nth(3).wait_for()
+        page.wait_for_load_state()
         assert page.locator("#result_list .action-select").count() == 4
         with page.expect_download() as download:
             page.get_by_role("link", name="CSV").click()
@@ -61,5 +61,6 @@ def test_an_item_tells_each_call_about_it(chromium: Browser, company: tuple[Stag
             assert words in refused.inner_text()
         page.get_by_role("link", name="call", exact=True).click()
         page.wait_for_url("**?kind=call")
+        page.wait_for_load_state()
         assert page.locator(".ro-timeline li").count() == 3
         assert complaints.taken() == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import pytest
 
 from migrations_app.itineraries import FORWARD, Step
 from tests.browser.backstage import PASSWORD, STAFF
-from tests.browser.looking import DEADLINE, Complaints, log_in, opened
+from tests.browser.looking import DEADLINE, Complaints, log_in, opened, said
 from tests.browser.stage import Stage
 
 if TYPE_CHECKING:
@@ -186,11 +185,6 @@ def read_everything(page: Page) -> None:
 
 
 # --- what is seen
-
-
-def said(page: Page, selector: str, sentence: str) -> None:
-    """Wait until a part of the page says something."""
-    page.locator(selector).filter(has_text=re.compile(re.escape(sentence))).first.wait_for()
 
 
 def words(page: Page, step: Step) -> str:

@@ -9,8 +9,7 @@ import pytest
 
 from tests.browser.backstage import PASSWORD
 from tests.browser.gallery import OPERATOR
-from tests.browser.looking import Complaints, log_in, opened
-from tests.browser.test_move import said
+from tests.browser.looking import Complaints, log_in, opened, said
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -12,7 +12,7 @@ import pytest
 
 from recallops.demo.control import Sandbox
 from tests.browser.backstage import PASSWORD, STAFF
-from tests.browser.looking import DEADLINE, Complaints, log_in, opened
+from tests.browser.looking import Complaints, log_in, opened, said
 from tests.browser.stage import PATIENCE, Stage
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ def make_profile(page: Page) -> None:
     page.get_by_label("Name").fill("standard")
     page.get_by_label("Configuration").fill('{"bot_name": "Scribe"')
     page.get_by_role("button", name="Save", exact=True).click()
-    said(page, "This is no JSON")
+    said(page, "body", "This is no JSON")
     page.get_by_label("Configuration").fill('{"bot_name": "Scribe"}')
     page.get_by_role("button", name="Save", exact=True).click()
-    said(page, "was added successfully")
+    said(page, "body", "was added successfully")
 
 
 def keep_scheduled(page: Page) -> None:
@@ -74,7 +74,7 @@ def keep_scheduled(page: Page) -> None:
     page.get_by_label("Always scheduled").check()
     page.locator("#id_bot_profile").select_option(label="standard")
     page.get_by_role("button", name="Save", exact=True).click()
-    said(page, "was changed successfully")
+    said(page, "body", "was changed successfully")
 
 
 def somebody(sandbox: Sandbox) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def make_policy(page: Page, email: str) -> None:
     page.locator(".select2-results__option", has_text=email).click()
     page.locator("#id_which").select_option("external")
     page.get_by_role("button", name="Save", exact=True).click()
-    said(page, "was added successfully")
+    said(page, "body", "was added successfully")
 
 
 def take_webhooks(page: Page, stage: Stage) -> None:
@@ -100,7 +100,7 @@ def take_webhooks(page: Page, stage: Stage) -> None:
     page.goto("/admin/calendars/webhookendpoint/add/")
     page.locator("#id_workspace").select_option(label="us")
     page.get_by_role("button", name="Save and continue editing").click()
-    said(page, "was added successfully")
+    said(page, "body", "was added successfully")
     found = re.search(r"https?://\S+/webhooks/recall/[\w-]+/\?region=us-west-2", page.locator("body").inner_text())
     assert found
     shown = stage.sandbox.ask("endpoint", region="us-west-2", workspace="main", url=found[0])
@@ -108,7 +108,7 @@ def take_webhooks(page: Page, stage: Stage) -> None:
     page.locator("#id_workspace").select_option(label="us")
     page.get_by_label("Secret", exact=True).fill(shown["secret"])
     page.get_by_role("button", name="Save", exact=True).click()
-    said(page, "was added successfully")
+    said(page, "body", "was added successfully")
     assert shown["secret"] not in page.content()
 
 
@@ -132,7 +132,7 @@ def look_why_it_is_recorded(page: Page) -> None:
     """Open the event's page: it says why."""
     page.goto("/admin/calendars/event/")
     page.locator("#result_list tbody tr", has_text=TITLE).locator("a").first.click()
-    said(page, f"external: {OUTSIDER}")
+    said(page, "body", f"external: {OUTSIDER}")
 
 
 def wait_for_row(page: Page, address: str, *words: str) -> None:
@@ -147,8 +147,3 @@ def wait_for_row(page: Page, address: str, *words: str) -> None:
             return
         page.wait_for_timeout(500)
     raise AssertionError(f"{address} never said {words}")
-
-
-def said(page: Page, sentence: str) -> None:
-    """Wait until the page says something."""
-    page.locator("body").filter(has_text=re.compile(re.escape(sentence))).first.wait_for(timeout=DEADLINE)

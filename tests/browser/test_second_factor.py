@@ -37,11 +37,13 @@ def test_a_person_sets_it_up_with_the_secret_that_is_shown_and_comes_in(
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("img", name="Square code").wait_for()
+        page.wait_for_load_state()
         looks = page.evaluate(STICKING_OUT) + page.evaluate(UNREADABLE)
         secret = page.locator(".ro-secret").inner_text().replace(" ", "")
         page.locator("#id_code").fill(f"{totp(base64.b32decode(secret)):06d}")
         page.get_by_role("button", name="Set up").click()
         page.get_by_text("recovery codes").first.wait_for()
+        page.wait_for_load_state()
         assert page.locator(".ro-codes code").count() == 10
         looks += page.evaluate(STICKING_OUT) + page.evaluate(UNREADABLE)
         page.get_by_role("link", name="I have them; go on").click()

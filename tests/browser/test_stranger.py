@@ -15,7 +15,7 @@ import pytest
 from migrations_app.itineraries import Step
 from tests.browser import test_move as move
 from tests.browser.backstage import PASSWORD, STAFF
-from tests.browser.looking import DEADLINE, Complaints, log_in, opened
+from tests.browser.looking import Complaints, log_in, opened, said
 from tests.browser.stage import REGIONS, Stage
 from tests.browser.test_scheduling import make_meeting, somebody
 
@@ -139,7 +139,7 @@ def try_key(page: Page, slug: str) -> None:
     follow(page, "tested")
     page.locator("#result_list tbody tr", has_text=slug).locator("a").first.click()
     page.get_by_role("button", name="Test connection").click()
-    said(page, "Last test")
+    said(page, "body", "Last test")
 
 
 def take_webhooks(page: Page, region: str, slug: str, stage: Stage) -> None:
@@ -176,9 +176,4 @@ def add_clients(page: Page, summary: dict[str, Any]) -> None:
 def save(page: Page, *, go_on: bool = False) -> None:
     """Save a form."""
     page.get_by_role("button", name="Save and continue editing" if go_on else "Save", exact=True).click()
-    said(page, "successfully")
-
-
-def said(page: Page, sentence: str) -> None:
-    """Wait until the page says something."""
-    page.locator("body").filter(has_text=re.compile(re.escape(sentence))).first.wait_for(timeout=DEADLINE)
+    said(page, "body", "successfully")
