@@ -147,25 +147,27 @@ def _table(row: Row, *, now: datetime, numbers: Numbers) -> Action:
     view = _View(row, now, numbers)
     own, other = row.owner, row.other
     able_own, able_other = able_members(own, row), able_members(other, row) if other else ()
+    has_own, has_other = view.fitting(own), view.fitting(other)
     away, freeze = view.away, numbers.freeze
 
     if now >= row.end:
         return _after_the_end(row, numbers)
     # 2: the owner cannot carry it any more, the other side can.
     leaving = all(member.closing for member in able_own) and not all(member.closing for member in able_other)
+    # where only it has the bot, and line 12 would follow that bot at once, it stays: else they undo each other
+    leaving = leaving and not (has_own and not has_other and other and (away < numbers.near or other.intents))
     if other and (not able_own or leaving) and able_other and not other.open(Purpose.REMOVE):
         return _flip(other, "the owner's calendar cannot carry it any more")
     # 3: it has begun. What covers it is watched, never touched.
     if away <= timedelta(0):
         came = any(_of_row(e, row, numbers) for s in _sides(row) for m in s.members for e in m.bots)
-        if came or view.fitting(own) or view.fitting(other):
+        if came or has_own or has_other:
             return _leftover(view, own) or Action(Act.WAIT, "in progress", until=row.end)
         return _add(view, own, able_own, "in progress without a bot", patient=False)
     # 4: nobody wants it.
     if not row.wanted:
         return _unwanted(view)
 
-    has_own, has_other = view.fitting(own), view.fitting(other)
     # 5: two fitting bots in one workspace.
     for side, held in ((own, has_own), (other, has_other)):
         if side and len(held) > 1:

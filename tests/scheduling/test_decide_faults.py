@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import product
 
 import pytest
 
 from calendars.scheduling.ownership import common_order
-from calendars.scheduling.values import Act, Purpose
+from calendars.scheduling.values import Act, External, Purpose
 from tests.scheduling.worlds import *  # noqa: F403
 from tests.scheduling.worlds import (
     END,
     FAR,
+    INSTANT,
     MINUTE,
     NEAR,
     SOURCE,
@@ -146,3 +148,35 @@ def test_a_bot_that_has_joined_is_left_alone_on_the_side_that_does_not_own_it() 
 def test_at_exactly_freeze_and_margin_an_open_add_is_waited_for_too() -> None:
     meeting = Meeting(wish=TARGET, away=NEAR).shows(SOURCE, bot("s")).shows(TARGET).sent(TARGET, Purpose.ADD)
     assert meeting.decide().act is Act.WAIT
+
+
+# 13
+@pytest.mark.parametrize("closing", [SOURCE, TARGET, None])
+@pytest.mark.parametrize("held", [(SOURCE,), (TARGET,), (SOURCE, TARGET), ()])
+@pytest.mark.parametrize("away", [FAR, NEAR, NEAR - INSTANT, F, MINUTE, -MINUTE])
+@pytest.mark.parametrize("unanswered", [None, SOURCE, TARGET])
+def test_no_owner_goes_back_at_once_to_where_it_came_from(
+    closing: int | None, held: tuple[int, ...], away: timedelta, unanswered: int | None
+) -> None:
+    backwards = closing == TARGET  # a calendar is closed where it leaves
+    for owner, wished, external in product((SOURCE, TARGET), (SOURCE, TARGET), (None, SOURCE, TARGET)):
+
+        def meeting(owner: int, wished: int = wished, external: int | None = external) -> Meeting:
+            wish = SOURCE if backwards else TARGET if owner == TARGET else wished
+            found = Meeting(owner=owner, away=away, wish=wish)
+            found.external = External(SOURCE, frozenset({external})) if external else None
+            for side in (SOURCE, TARGET):
+                found.shows(side, *([bot(str(side))] if side in held else []), closing=side == closing)
+            return found.sent(unanswered, Purpose.ADD, ago=MINUTE) if unanswered else found
+
+        if meeting(owner).decide().act is Act.FLIP:
+            back = meeting(TARGET if owner == SOURCE else SOURCE)
+            assert back.decide().act is not Act.FLIP, f"{back}: {back.decide()}"
+
+
+def test_near_its_start_a_meeting_stays_with_the_bot_that_a_closing_calendar_has() -> None:
+    for away in (NEAR - MINUTE, F, MINUTE):
+        left = Meeting(away=away).shows(SOURCE, bot("s"), closing=True).shows(TARGET)
+        assert left.act() == (Act.WAIT, 0)
+        lost = Meeting(away=away, owner=TARGET, wish=TARGET).shows(SOURCE, bot("s"), closing=True).shows(TARGET)
+        assert lost.act() == (Act.FLIP, SOURCE)
