@@ -111,6 +111,7 @@ UNFOLD: dict[str, Any] = {
                 "title": _("Calendars"),
                 "items": [
                     _link(_("Customers"), "groups", "calendars", "customer"),
+                    _link(_("Status links"), "share", "migrations_app", "statuslink"),
                     _link(_("Calendars"), "calendar_month", "calendars", "calendar"),
                     _link(_("Connections"), "link", "calendars", "connection"),
                     _link(_("Events"), "event", "calendars", "event"),

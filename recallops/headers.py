@@ -1,8 +1,8 @@
-"""What browsers may do on a page: three content security policies, and the rest of the headers.
+"""What browsers may do on a page: four content security policies, and the rest of the headers.
 
 Staff pages: unfold's Alpine evaluates its own attributes (`unsafe-eval`), and sets styles. No script that stands in a
-page runs, and nothing comes from elsewhere. The API's own page of documentation sets styles, too. All else, which is
-data, may do nothing.
+page runs, and nothing comes from elsewhere. The API's own page of documentation sets styles, too. Status pages of
+customers have scripts and styles in files of ours, and nothing else. All else, which is data, may do nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,14 @@ STAFF: dict[str, Any] = {
     "form-action": [SELF],
     "frame-ancestors": [NONE],
 }
-POLICIES = (("/admin/", STAFF), ("/api/docs/", DOCUMENTATION))
+CUSTOMERS: dict[str, Any] = {
+    **STRICT,
+    "script-src": [SELF],
+    "style-src": [SELF],
+    "img-src": [SELF],
+    "connect-src": [SELF],
+}
+POLICIES = (("/admin/", STAFF), ("/api/docs/", DOCUMENTATION), ("/status/", CUSTOMERS))
 PERMISSIONS = ", ".join(
     f"{name}=()" for name in ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
 )

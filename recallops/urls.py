@@ -18,5 +18,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("migrations_app.api.urls")),
     path("api/", include("calendars.api.urls")),
+    path("status/", include("migrations_app.status.urls")),
     path("webhooks/", include("calendars.webhooks.urls")),
 ]

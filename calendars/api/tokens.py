@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.throttling import BaseThrottle
 
 from calendars.models import ApiToken
-from recallops import clock
+from recallops import clock, throttle
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -45,45 +44,15 @@ class TokenAuthentication(BaseAuthentication):
         return 'Bearer realm="RecallOps"'
 
 
-_SPEND = """
-UPDATE calendars_apitoken SET
-    tat = GREATEST(tat, machine.now) + %(emission)s,
-    last_used_at = CASE WHEN last_used_at > %(now)s - interval '1 minute' THEN last_used_at ELSE %(now)s END
-FROM (SELECT extract(epoch FROM recallops_machine_now())::float8 AS now) AS machine
-WHERE id = %(token)s AND tat - machine.now <= %(ahead)s
-RETURNING tat
-"""
-
-_WAIT = """
-SELECT tat - extract(epoch FROM recallops_machine_now())::float8 - %(ahead)s FROM calendars_apitoken
-WHERE id = %(token)s
-"""
-
-
 class TokenThrottle(BaseThrottle):
-    """So many requests a minute for each token, a tenth of them at once: GCRA in the token's row.
-
-    The row is shared by all processes and machines, and its clock is the database's, as with the calls to providers.
-    """
+    """So many requests a minute for each token, a tenth of them at once."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Spend one request, and note that the token was used."""
-        emission = 60.0 / settings.API_PER_MINUTE
-        burst = max(1, settings.API_PER_MINUTE // 10)
-        values = {
-            "token": request.auth.pk,
-            "emission": emission,
-            "ahead": emission * (burst - 1),
-            "now": clock.now(),
-        }
-        with connection.cursor() as cursor:
-            cursor.execute(_SPEND, values)
-            if cursor.fetchone() is not None:
-                return True
-            cursor.execute(_WAIT, values)
-            row = cursor.fetchone()
-        self._wait = max(float(row[0]), 0.0) if row else 0.0
-        return False
+        self._wait = throttle.spend(
+            ApiToken, request.auth.pk, per_minute=settings.API_PER_MINUTE, used="last_used_at", now=clock.now()
+        )
+        return not self._wait
 
     def wait(self) -> float:
         """Return the seconds until the next request may come, a whole one at least."""

@@ -14,6 +14,7 @@ from migrations_app.admin import (
     rehearsals,
     report_keys,
     share_groups,
+    status_links,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "rehearsals",
     "report_keys",
     "share_groups",
+    "status_links",
 ]

@@ -21,6 +21,7 @@ from migrations_app.models.rehearsal import Rehearsal, RehearsalState
 from migrations_app.models.report_key import ReportKey
 from migrations_app.models.selection import SearchBy, SelectedCalendar, Selection
 from migrations_app.models.share_group import ShareGroup
+from migrations_app.models.status_link import StatusLink, StatusVisit
 from migrations_app.models.step_record import StepRecord
 
 __all__ = [
@@ -51,5 +52,7 @@ __all__ = [
     "Selection",
     "Severity",
     "ShareGroup",
+    "StatusLink",
+    "StatusVisit",
     "StepRecord",
 ]

@@ -38,6 +38,12 @@ def at(moment: datetime | None) -> str:
 
 
 @register.filter
+def minute(moment: datetime | None) -> str:
+    """Show a moment to the minute, in the zone of who reads."""
+    return admin_display.at(moment, "%Y-%m-%d %H:%M")
+
+
+@register.filter
 def utc(moment: datetime | None) -> str:
     """Show a moment where no markup can stand, such as in a label: UTC, to the second."""
     return admin_display.utc(moment) or "–"

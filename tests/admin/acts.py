@@ -487,6 +487,14 @@ ACTS = [
         refusal="already",
     ),
     Act(
+        name="statuslink_revoke",
+        build=lambda: make.make_status_link()[0],
+        needs="migrations_app.change_statuslink",
+        data={},
+        wrong=_revoked,
+        refusal="already",
+    ),
+    Act(
         name="delivery_try_again",
         build=_delivery,
         needs="calendars.change_delivery",

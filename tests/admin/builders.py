@@ -64,6 +64,7 @@ from migrations_app.models import (
     ReportKey,
     Severity,
     ShareGroup,
+    StatusLink,
     StepRecord,
 )
 from recallops import clock
@@ -280,6 +281,12 @@ def make_token(*scopes: str, label: str = "app", **fields: Any) -> tuple[ApiToke
     """A token of the API and its text; without scopes it reads everything."""
     fields = {"expires_at": None, "created_by": None, **fields}
     return ApiToken.objects.issue(label=label, scopes=list(scopes or Scope.values), **fields)
+
+
+def make_status_link(customer: Customer | None = None, **fields: Any) -> tuple[StatusLink, str]:
+    """A link to the status page of a customer, and its secret."""
+    fields = {"label": "Ada", "expires_at": clock.now() + timedelta(days=90), "created_by": None, **fields}
+    return StatusLink.objects.issue(customer or make_customer(), **fields)
 
 
 def make_endpoint(workspace: Workspace, **fields: Any) -> WebhookEndpoint:

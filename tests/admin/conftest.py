@@ -70,6 +70,7 @@ def looker(db: None) -> Client:
                 "rehearsal",
                 "reportkey",
                 "sharegroup",
+                "statuslink",
             )
         ),
         *(

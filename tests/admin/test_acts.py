@@ -42,6 +42,7 @@ from migrations_app.models import (
     ReportKey,
     Severity,
     ShareGroup,
+    StatusLink,
 )
 from recallops.admin_base import ModelAdmin
 from tests.admin.acts import ACTS, Act
@@ -68,7 +69,7 @@ def _rows() -> list[Any]:
         list(model._default_manager.order_by("pk").values())  # type: ignore[attr-defined]
         for model in (
             *(Approval, Batch, Handover, Item, Finding, ShareGroup, Assignment, Calendar),
-            *(AlertChannel, AlertPost, Message, Rehearsal, ReportKey),
+            *(AlertChannel, AlertPost, Message, Rehearsal, ReportKey, StatusLink),
             *(ApiKey, ApiToken, Application, AuditEntry, Delivery, Event, RecordingChoice, Relayed),
         )
     ]

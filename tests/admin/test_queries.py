@@ -44,6 +44,8 @@ from migrations_app.models import (
     Rehearsal,
     ReportKey,
     ShareGroup,
+    StatusLink,
+    StatusVisit,
 )
 from migrations_app.planner import Load
 from recallops import clock
@@ -94,6 +96,7 @@ LISTS = [
     "migrations_app_reportkey",
     "migrations_app_rehearsal",
     "migrations_app_sharegroup",
+    "migrations_app_statuslink",
 ]
 
 
@@ -139,6 +142,8 @@ def fill(rows: int) -> Batch:
         make.make_message(first, customer)
         make.make_alert(first, channel=make.make_channel())
         make.make_report_key()
+        link, _secret = make.make_status_link(customer, created_by=staff)
+        StatusVisit.note(link, f"2001:db8::{number:x}")
         make.make_share_group(first, items=(make.make_item(first, kind=Item.Kind.CHECKLIST),))
         make.make_finding(first, item=item)
         make.make_step(item)
@@ -184,7 +189,7 @@ def queries_by_page(client: Client, get: Callable[..., Any], batch: Batch) -> di
     pages["customers of the batch"] = reverse("admin:migrations_app_batch_customers", args=[batch.pk])
     template = MailTemplate.objects.order_by("pk")[0]
     pages["preview"] = reverse("admin:migrations_app_mailtemplate_preview", args=[template.pk]) + f"?batch={batch.pk}"
-    for model in (Alert, AlertChannel, MailTemplate, Message, ReportKey):
+    for model in (Alert, AlertChannel, MailTemplate, Message, ReportKey, StatusLink):
         pages[f"{model._meta.model_name} page"] = change_url(model._default_manager.order_by("pk")[0])
     pages["start"] = reverse("admin:index")
     pages["live part of the start"] = reverse("dashboard-live")

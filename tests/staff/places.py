@@ -51,6 +51,7 @@ MODELS = {
     "migrations_app_rehearsal": "v",
     "migrations_app_reportkey": "va",
     "migrations_app_sharegroup": "v",
+    "migrations_app_statuslink": "va",
 }
 # Pages that Django makes, but that are looked at by another right, and where nothing else can be done.
 LOOKED_AT = {

@@ -1,0 +1,175 @@
+"""Links to customers' status pages: made here, shown once, replaced and revoked here."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from calendars.admin.base import AuditedAdmin
+from calendars.models import AuditEntry
+from migrations_app.models import StatusLink
+from migrations_app.models.status_link import digest_of, new_secret
+from recallops import clock
+from recallops.admin_base import post_action
+from recallops.admin_display import badge, moment
+
+REVOKED = _("Revoked. Whoever opens it is told that it opens nothing.")
+GONE_ALREADY = _("It was revoked already.")
+PAST = _("This moment is over. Choose a later one.")
+OF_ANOTHER = _("This link is of another customer. Choose one of the same, or none.")
+STATE_COLOURS = {"valid": "success", "expired": "warning", "revoked": "danger"}
+MOST_VISITS = 50
+
+
+class StatusLinkForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What is said of a new link. Its secret is made, not typed."""
+
+    replaces = forms.ModelChoiceField(
+        queryset=StatusLink.objects.none(),
+        required=False,
+        label=_("Replaces"),
+        help_text=_("A link of the same customer that is revoked in the same moment."),
+    )
+
+    class Meta:
+        model = StatusLink
+        fields = ["customer", "label", "expires_at"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Offer the links that still open something."""
+        super().__init__(*args, **kwargs)
+        valid = StatusLink.objects.filter(revoked_at=None, expires_at__gt=clock.now()).defer("digest")
+        self.fields["replaces"].queryset = valid.select_related("customer")  # type: ignore[attr-defined]
+
+    def clean_expires_at(self) -> Any:
+        """Refuse what would open nothing from the start."""
+        if (moment := self.cleaned_data["expires_at"]) <= clock.now():
+            raise forms.ValidationError(PAST)
+        return moment
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse to replace another customer's."""
+        found: dict[str, Any] = super().clean() or self.cleaned_data
+        replaced = found.get("replaces")
+        if replaced is not None and found.get("customer") != replaced.customer:
+            self.add_error("replaces", str(OF_ANOTHER))
+        return found
+
+
+@admin.register(StatusLink)
+class StatusLinkAdmin(AuditedAdmin):
+    """What opens a customer's status page."""
+
+    empty_help = (
+        _("With a private link the people of a customer see how their move goes, without an account."),
+        "admin:migrations_app_statuslink_add",
+        _("Make a link"),
+    )
+
+    list_display = [
+        "customer",
+        "label",
+        "state_text",
+        moment("last_visit_at"),
+        moment("expires_at"),
+        "created_by",
+    ]
+    list_select_related = ["customer", "created_by"]
+    search_fields = ["customer__name__startswith", "label__startswith"]
+    search_help_text = _("Begin of a customer's name or of whom it is for")
+    ordering = ["-pk"]
+    autocomplete_fields = ["customer"]
+    change_form_outer_before_template = "admin/migrations_app/statuslink/state.html"
+    controls: ClassVar = ("revoked_at", "expires_at")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Leave the digest where it is: no page needs it."""
+        return super().get_queryset(request).defer("digest").select_related("customer", "created_by")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Ask for what a new link needs; an old one has no form."""
+        return super().get_form(request, obj, change, **({} if obj else {"form": StatusLinkForm}), **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show all that may be seen of a link."""
+        if obj is None:
+            return ["customer", "label", "expires_at", "replaces"]
+        return ["customer", "label", "expires_at", "revoked_at", "last_visit_at", "created_by", "created_at"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Let nothing be changed afterwards: whoever has the link was told what it is."""
+        return self.get_fields(request, obj) if obj else []
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes a link."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes one: its row says who had it."""
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Revoking is the one change."""
+        return request.user.has_perm("migrations_app.change_statuslink")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may revoke a link may see it."""
+        return request.user.has_perm("migrations_app.view_statuslink") or self.has_revoke_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Make the link, and revoke the one that it replaces; its secret lives as long as this request."""
+        request.new_secret = new_secret()  # type: ignore[attr-defined]
+        obj.digest = digest_of(request.new_secret)  # type: ignore[attr-defined]
+        obj.created_by = request.user
+        obj.save(force_insert=True)
+        replaced = form.cleaned_data["replaces"]
+        if replaced is not None and replaced.revoke():
+            AuditEntry.objects.record(
+                actor=request.user, action="statuslink.revoke", subject=replaced, replaced_by=obj.pk
+            )
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:
+        """Show the link, this once: in the answer itself, so that it goes into no session, cookie or address."""
+        path = reverse("status:page", args=[request.new_secret])  # type: ignore[attr-defined]
+        here = settings.SITE_URL.rstrip("/")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Status link"),
+            "opts": self.opts,
+            "link": obj,
+            "address": f"{here}{path}" if here else request.build_absolute_uri(path),
+        }
+        response = TemplateResponse(request, "admin/migrations_app/statuslink/made.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Tell the page who opened the link, and whether its person may press the button."""
+        link = kwargs.get("obj")
+        context["may_revoke"] = self.has_revoke_permission(request)
+        context["may_replace"] = link is not None and self.has_add_permission(request)
+        context["visits"] = link.visits.all()[:MOST_VISITS] if link is not None else []
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @post_action(label=_("revoke"), permission="revoke")
+    def revoke(self, request: HttpRequest, obj: StatusLink) -> str:
+        """Close it for good."""
+        with transaction.atomic():
+            if not obj.revoke():
+                return str(GONE_ALREADY)
+            AuditEntry.objects.record(actor=request.user, action="statuslink.revoke", subject=obj)
+        return str(REVOKED)
+
+    @admin.display(description=_("state"))
+    def state_text(self, obj: StatusLink) -> SafeString:
+        """Whether it opens anything."""
+        return badge(obj.state, STATE_COLOURS[obj.state])

@@ -1,0 +1,1 @@
+"""What customers see of their move, by a private link."""

@@ -1,0 +1,14 @@
+"""Addresses of status pages. What follows the secret leads to the same rows."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from migrations_app.status import views
+
+app_name = "status"
+urlpatterns = [
+    path("<str:secret>/", views.page, name="page"),
+    path("<str:secret>/live/", views.live, name="live"),
+    path("<str:secret>/move.ics", views.window, name="window"),
+]

@@ -1,0 +1,106 @@
+"""The status page of a customer, its live part, and the time of the move as a file for calendars."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from migrations_app.models import StatusVisit
+from migrations_app.status import content, words
+from migrations_app.status.access import by_link
+from migrations_app.status.window import calendar_file
+from recallops import clock
+from recallops.caller import client_address
+from recallops.digest import digest_of
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from migrations_app.models import Batch, StatusLink
+
+POLL_SECONDS = 30
+HIGHEST_PAGE = 10_000
+
+
+@require_safe
+@by_link
+def page(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
+    """Show the whole page, and note that it was opened."""
+    StatusVisit.note(link, client_address(request))
+    return render(request, "status/page.html", _context(request, link, secret))
+
+
+@require_safe
+@by_link
+def live(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
+    """Return what changes on the page; nothing when it is as the browser has it already."""
+    context = _context(request, link, secret)
+    if request.GET.get("seen") == context["seen"]:
+        return HttpResponse(status=204)
+    return render(request, "status/_live.html", context)
+
+
+@require_safe
+@by_link
+def window(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
+    """Return when meetings go over, as a file that calendars take in."""
+    batches = list(content.batches_of(link.customer))
+    batch = _chosen(request, batches)
+    found = content.window_of(batch) if batch is not None else None
+    if batch is None or found is None:
+        return render(request, "status/no_window.html", status=404)
+    target = batch.target.region.label
+    body = calendar_file(
+        identity=f"{hashlib.sha256(f'{link.customer_id} {batch.pk}'.encode()).hexdigest()[:32]}@recallops",
+        start=found.start,
+        end=found.end,
+        made_at=clock.now(),
+        title=_("Meeting recordings move to %(target)s") % {"target": target},
+        text=str(words.MOVING_WINDOW),
+    )
+    response = HttpResponse(body, content_type="text/calendar; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="move.ics"'
+    return response
+
+
+def _context(request: HttpRequest, link: StatusLink, secret: str) -> dict[str, Any]:
+    batches = list(content.batches_of(link.customer))
+    batch = _chosen(request, batches)
+    asked = _number(request.GET.get("page"), most=HIGHEST_PAGE)
+    move = content.move_of(batch, link.customer, show=request.GET.get("show", ""), page=asked) if batch else None
+    others = [
+        {"number": number, "source": one.source.region.label, "target": one.target.region.label, "at": one.created_at}
+        for number, one in enumerate(batches, start=1)
+        if one is not batch
+    ]
+    return {
+        "customer": link.customer.name,
+        "move": move,
+        "number": batches.index(batch) + 1 if batch else 1,
+        "others": others,
+        "seen": digest_of([asdict(move) if move else None, others]),
+        "page_url": reverse("status:page", args=[secret]),
+        "live_url": reverse("status:live", args=[secret]),
+        "window_url": reverse("status:window", args=[secret]),
+        "poll_seconds": POLL_SECONDS,
+    }
+
+
+def _chosen(request: HttpRequest, batches: list[Batch]) -> Batch | None:
+    """Return the move that is asked for by its number on the page, else the first."""
+    if not batches:
+        return None
+    return batches[_number(request.GET.get("move"), most=len(batches)) - 1]
+
+
+def _number(text: str | None, *, most: int) -> int:
+    """Return a number from 1 to `most`: the nearest to what was asked for, 1 for what is no number."""
+    digits = (text or "")[:8]
+    return min(max(int(digits), 1), most) if digits.isascii() and digits.isdecimal() else 1
