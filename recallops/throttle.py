@@ -6,6 +6,7 @@ The row is shared by all processes and machines, and its clock is the database's
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.db.models import Model
@@ -30,7 +31,12 @@ def spend(model: type[Model], pk: int, *, per_minute: int, used: str, now: datet
     Returns 0.0, or the machine seconds until the next request may come.
     """
     emission = 60.0 / per_minute
-    values = {"row": pk, "emission": emission, "ahead": emission * (max(1, per_minute // 10) - 1), "now": now}
+    values: dict[str, Any] = {
+        "row": pk,
+        "emission": emission,
+        "ahead": emission * (max(1, per_minute // 10) - 1),
+        "now": now,
+    }
     names = {"table": model._meta.db_table, "used": used}
     with connection.cursor() as cursor:
         cursor.execute(_SPEND.format(**names), values)

@@ -7,7 +7,7 @@ fields for addresses; texts are put into all others, several at once, so that fe
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Field, Model
@@ -267,6 +267,7 @@ class Hostile:
 
     batch: Any
     addresses: Any
+    pages: list[str] = field(default_factory=list)  # of customers
 
     def rows(self, texts: list[str]) -> list[Model]:
         """Put some texts and an address into a row of everything that has a page of its own."""
@@ -367,7 +368,7 @@ class Hostile:
 
     def _messages(self, customer: Any, t: Any) -> list[Model]:
         """What customers and staff are told, quoting strangers."""
-        from migrations_app.models import Alert, AlertChannel, Message, ReportKey
+        from migrations_app.models import Alert, AlertChannel, Message, ReportKey, StatusLink
 
         make.make_contact(customer, name=customer.name[:120])
         words = {name: t(Message, name) for name in ("subject", "text", "problem")}
@@ -376,7 +377,9 @@ class Hostile:
         channel = make.make_channel(f"{customer.pk} {t(AlertChannel, 'name')}"[:80], last_problem=words["problem"])
         alert = make.make_alert(self.batch, channel=channel)
         Alert.objects.filter(pk=alert.pk).update(sentence=t(Alert, "sentence"))
-        return [message, channel, alert, make.make_report_key(t(ReportKey, "label"))]
+        status, secret = make.make_status_link(customer, label=t(StatusLink, "label"))
+        self.pages.append(reverse("status:page", args=[secret]))
+        return [message, channel, alert, status, make.make_report_key(t(ReportKey, "label"))]
 
     def _told(self, whole: str, url: str, t: Any) -> list[Model]:
         """What came in by webhook and what was passed on."""
@@ -420,7 +423,7 @@ def make_rows(*, at_once: int) -> list[str]:
     urls += [reverse(f"admin:{kind}_changelist") for kind in sorted({kind_of(row) for row in rows})]
     urls += [reverse(f"admin:{kind_of(row)}_change", args=[row.pk]) for row in rows]
     urls += [reverse("admin:migrations_app_item_timeline", args=[row.pk]) for row in batch.items.all()]
-    return urls
+    return urls + hostile.pages
 
 
 def kind_of(row: Model) -> str:

@@ -115,9 +115,9 @@ class StatusVisit(models.Model):
     def __str__(self) -> str:
         return f"{self.hour:%Y-%m-%d %H}h {self.address or ''}"
 
-    @classmethod
-    def note(cls, link: StatusLink, address: str | None) -> None:
+    @staticmethod
+    def note(link: StatusLink, address: str | None) -> None:
         """Count a visit."""
         hour = clock.now().replace(minute=0, second=0, microsecond=0)
-        if not cls.objects.filter(link=link, address=address, hour=hour).update(count=F("count") + 1):
-            cls.objects.bulk_create([cls(link=link, address=address, hour=hour)], ignore_conflicts=True)
+        if not StatusVisit.objects.filter(link=link, address=address, hour=hour).update(count=F("count") + 1):
+            StatusVisit.objects.bulk_create([StatusVisit(link=link, address=address, hour=hour)], ignore_conflicts=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from calendars.models import Customer, Occurrence, Platform, Verdict
 from migrations_app.coverage import COVERED
 from migrations_app.itineraries import Step, allows, position
-from migrations_app.models import Batch, BatchStatus, ErrorKind, Item, ItemStatus, Notice
+from migrations_app.models import Batch, BatchStatus, ErrorKind, Item, ItemStatus, Milestone, Notice
 from migrations_app.status import words
 from recallops import clock
 from recallops.workers import last_sign
@@ -235,7 +236,7 @@ def _left(batch: Batch, by_state: dict[str, int]) -> str:
     return ngettext("about %(count)s hour", "about %(count)s hours", hours) % {"count": hours}
 
 
-def _calendars(batch: Batch, items: QuerySet[Item], page: int) -> list[CalendarLine]:
+def _calendars(batch: Batch, items: Any, page: int) -> list[CalendarLine]:
     rows = items.order_by("connection__calendar__email", "pk").values_list(
         "connection__calendar__email", "connection__calendar__platform", "state", "step"
     )
@@ -295,7 +296,7 @@ def _changes(batch: Batch, customer: Customer) -> list[Change]:
     happened = [Change(at, str(sentence)) for at, sentence in words.of_batch(batch) if at is not None]
     notices = Notice.objects.filter(batch=batch, customer=customer).order_by("-found_at")
     for found_at, ended_at, milestone in notices.values_list("found_at", "ended_at", "milestone")[:MOST_NOTICES]:
-        said, over = words.NOTICES[milestone]
+        said, over = words.NOTICES[Milestone(milestone)]
         happened.append(Change(found_at, str(said)))
         if ended_at is not None and over:
             happened.append(Change(ended_at, str(over)))

@@ -39,7 +39,8 @@ def _text(text: str) -> str:
 
 def _folded(line: str) -> bytes:
     """Return a line broken where it is too long, never within a letter."""
-    parts, part = [], b""
+    parts: list[bytes] = []
+    part = b""
     for letter in line:
         if len(part) + len(letter.encode()) > LONGEST_LINE - bool(parts):
             parts.append(part)

@@ -33,6 +33,8 @@ from migrations_app.models import (
     ErrorKind,
     Item,
     ItemStatus,
+    Milestone,
+    Notice,
     Rehearsal,
     Severity,
 )
@@ -280,6 +282,15 @@ def _rehearse(batch: Batch, chief: User) -> None:
     Rehearsal.objects.create(batch=batch, asked_at=asked, asked_by=chief, state="done", result=shown)
 
 
+def _share(batch: Batch) -> str:
+    """Let one customer see its move; return the secret of the link."""
+    customer = batch.customers.get(name=CUSTOMERS[0])
+    Notice.objects.create(
+        batch=batch, customer=customer, milestone=Milestone.NEEDS_YOU, found_at=clock.now() - timedelta(hours=2)
+    )
+    return make.make_status_link(customer)[1]
+
+
 def _record(batch: Batch, item: Item) -> None:
     """What a timeline tells: calls, a failure, and that it waits for its owner."""
     assert item.connection is not None
@@ -328,6 +339,7 @@ def _pages(batch: Batch, items: list[Item], source: Workspace, asked: Approval) 
         "rehearsal": reverse("admin:migrations_app_rehearsal_change", args=[Rehearsal.objects.get(batch=batch).pk]),
         "findings": reverse("admin:migrations_app_finding_changelist") + of_batch,
         "meetings": reverse("admin:calendars_assignment_upcoming"),
+        "status": reverse("status:page", args=[_share(batch)]),
         "workspace": reverse("admin:calendars_workspace_change", args=[source.pk]),
         "audit": reverse("admin:calendars_auditentry_changelist"),
         "report": reverse("admin:migrations_app_batch_report", args=[batch.pk]),

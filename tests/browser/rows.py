@@ -44,6 +44,7 @@ from migrations_app.models import (
     Rehearsal,
     Severity,
     ShareGroup,
+    StatusVisit,
 )
 from recallops import clock
 from tests.admin import builders as make
@@ -87,6 +88,8 @@ def make_rows(staff: str, password: str) -> None:
     customer = make.make_customer(f"Customer {UNBROKEN[:100]}", domain=f"{UNBROKEN[:60]}.example")
     batch.customers.add(customer)
     _fill(batch, customer)
+    link, _secret = make.make_status_link(customer, label=UNBROKEN[:80], created_by=chief)
+    StatusVisit.note(link, "2001:db8:1234:5678:9abc:def0:1234:5678")
     make.make_batch("stopped", actor=chief, goal=Step.EXPORT, step=Step.EXPORT, status=BatchStatus.STOPPED)
     make.make_batch("closed", goal=Step.CLEAN_UP, step=Step.CLEAN_UP, status=BatchStatus.CLOSED, closed_at=clock.now())
     make.make_batch("not-begun")
