@@ -34,6 +34,7 @@ PHASES = (
     (Step.HAND_OVER, gettext_lazy("Hand over")),
     (Step.CLEAN_UP, gettext_lazy("Tidy up")),
 )
+HAND_OVER, TIDY_UP = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +201,16 @@ def _state(batch: Batch) -> Case:
 def _phase(batch: Batch, steps: Sequence[str]) -> int:
     """Return the number of the phase that goes on; one more than there are when all is done.
 
-    It is that of the calendar that is least far; where none goes on, that of the batch itself.
+    It is that of the calendars that go on; where these are in several, meetings go over. Where none goes on, it is that
+    of the batch itself.
     """
     if batch.closed_at is not None:
         return len(PHASES)
     if not allows(batch.goal, Step.RECREATE):
         return 0
-    at = min([position(step) for step in steps] or [position(batch.step)])
-    return next((number for number, (last, _name) in enumerate(PHASES) if at <= position(last)), len(PHASES) - 1)
+    places = [position(step) for step in steps or [batch.step]]
+    found = {next((n for n, (last, _name) in enumerate(PHASES) if at <= position(last)), TIDY_UP) for at in places}
+    return min(max(found), HAND_OVER) if len(found) > 1 else found.pop()
 
 
 def _trouble(batch: Batch) -> str:

@@ -144,7 +144,7 @@ def _person(batch: Batch, number: int, customer: Customer, name: str) -> Item:
         step=step,
         status=status,
         reason=reason,
-        error_kind=ErrorKind.TEMPORARY if status == ItemStatus.FAILED else "",
+        error_kind={"failed": ErrorKind.TEMPORARY, "user": ErrorKind.CUSTOMER}.get(status, ErrorKind.NONE),
         due_at=clock.now() + timedelta(minutes=number % 50),
     )
     Item.objects.filter(pk=item.pk).update(target_connection=in_target)

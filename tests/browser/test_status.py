@@ -50,7 +50,7 @@ def test_its_first_visit_is_light_and_asks_nobody_else(
     stage, pages = company
     answers: list[Response] = []
     with opened(chromium, stage.url) as page:
-        page.on("response", answers.append)
+        page.on("response", lambda answer: answers.append(answer))
         page.goto(pages["status"])
         page.wait_for_load_state("networkidle")
         weight = 0

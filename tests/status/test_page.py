@@ -159,6 +159,21 @@ def test_how_it_stands_is_one_sentence(
     assert RAW not in page
 
 
+def test_where_calendars_are_in_several_phases_meetings_go_over(company: Company) -> None:
+    mine = Item.objects.filter(batch=company.batch, connection__calendar__customer=company.northwind)
+    mine.filter(status=ItemStatus.FAILED).update(status=ItemStatus.READY)
+    for steps, phase in (
+        ((Step.VERIFY, Step.RECREATE), "Set up"),
+        ((Step.VERIFY, Step.HAND_OVER), "Hand over"),
+        ((Step.VERIFY, Step.DELETE_OLD), "Hand over"),
+        ((Step.DELETE_OLD, Step.DELETE_OLD), "Tidy up"),
+    ):
+        for item, step in zip(mine.filter(status__in=ItemStatus.active()).order_by("pk"), steps, strict=True):
+            Item.objects.filter(pk=item.pk).update(step=step)
+        move = move_of(company.batch, company.northwind)
+        assert [one.name for one in move.phases if one.state == "now"] == [phase]
+
+
 def test_workers_that_give_no_sign_make_it_delayed_and_living_ones_do_not(company: Company) -> None:
     assert "has not gone on for a while" in read(company.northwind)
     WorkerHeartbeat.objects.create(host="here", pid=1, beaten_at=FOREVER)
