@@ -115,6 +115,7 @@ class Move:
     show: str
     meetings: Sequence[MeetingLine]
     more_meetings: bool
+    waiting: int  # calendars, for the customer
     changes: Sequence[Change]
     changed_at: datetime | None
 
@@ -168,6 +169,7 @@ def move_of(batch: Batch, customer: Customer, *, show: str = "", page: int = 1) 
         show=show,
         meetings=meetings[:MOST_MEETINGS],
         more_meetings=len(meetings) > MOST_MEETINGS,
+        waiting=by_state["needs_you"],
         changes=_changes(batch, customer),
         changed_at=batch.changed_at or batch.started_at,
     )
@@ -240,7 +242,8 @@ def _left(batch: Batch, by_state: dict[str, int]) -> str:
 
 
 def _calendars(batch: Batch, items: Any, page: int) -> list[CalendarLine]:
-    rows = items.order_by("connection__calendar__email", "pk").values_list(
+    rank = Case(*[When(state=state, then=Value(place)) for place, state in enumerate(words.STATES)])
+    rows = items.order_by(rank, "connection__calendar__email", "pk").values_list(
         "connection__calendar__email", "connection__calendar__platform", "state", "step"
     )
     return [

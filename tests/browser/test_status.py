@@ -56,7 +56,7 @@ def test_its_first_visit_is_light_and_asks_nobody_else(
         weight = 0
         for answer in answers:
             assert urlsplit(answer.url).netloc == urlsplit(stage.url).netloc
-            assert "referer" not in answer.request.headers
+            assert not answer.request.headers.get("referer")
             body = answer.body()
             # in production files of ours are stored compressed (whitenoise); pages are sent as they are
             weight += len(gzip.compress(body)) if "/static/" in answer.url else len(body)

@@ -38,9 +38,9 @@ def read(customer: Customer, where: str = "page", **query: Any) -> str:
 def test_each_calendar_is_told_in_plain_words(company: Company) -> None:
     move = move_of(company.batch, company.northwind)
     assert [(line.email.partition("@")[0], line.word) for line in move.calendars] == [
-        ("person-0", "moved"),
-        ("person-1", "being moved"),
         ("person-2", "waiting for you"),
+        ("person-1", "being moved"),
+        ("person-0", "moved"),
         ("person-3", "being looked into"),
     ]
     assert (move.moved, move.total) == (1, 4)
