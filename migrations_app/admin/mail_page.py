@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from calendars.models import Customer, CustomerContact
 from migrations_app.mail import milestones
 from migrations_app.mail.texts import rendered
-from migrations_app.models import Batch, MailTemplate, Message, Milestone, Notice
+from migrations_app.models import Batch, MailTemplate, Message, Milestone, Notice, StatusLink
+from recallops import clock
 from recallops.admin_base import row_number
 from recallops.admin_display import change_url, list_url
 
@@ -33,6 +35,7 @@ class Row:
     url: str
     at_once: list[str]  # what would be told now
     told: list[tuple[str, str, str]]  # milestone, word, colour
+    links: int  # that open its status page
 
 
 def customers(batch: Batch) -> dict[str, Any]:
@@ -50,6 +53,8 @@ def customers(batch: Batch) -> dict[str, Any]:
     messages = Message.objects.filter(notice__batch=batch, notice__customer__in=known)
     for notice_id, state in messages.order_by().values_list("notice", "state").distinct():
         states.setdefault(notice_id, set()).add(state)
+    valid = StatusLink.objects.filter(customer__in=known, revoked_at=None, expires_at__gt=clock.now())
+    links = Counter(valid.values_list("customer", flat=True))
     rows = [
         Row(
             customer=customer,
@@ -58,6 +63,7 @@ def customers(batch: Batch) -> dict[str, Any]:
             url=change_url(customer),
             at_once=[str(one.label) for one in Milestone if (customer.pk, one.value) in to_tell],
             told=[_told(one, states.get(one.pk, set())) for one in notices if one.customer_id == customer.pk],
+            links=links[customer.pk],
         )
         for customer in known
     ]
