@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -223,3 +224,18 @@ def test_the_page_of_a_link_tells_who_opened_it(operator: Client) -> None:
     page = operator.get(reverse("admin:migrations_app_statuslink_change", args=[link.pk])).content.decode()
     assert "203.0.113.9" in page
     assert f"replaces={link.pk}" in page
+
+
+def test_from_a_batch_one_comes_to_the_links_of_its_customers(operator: Client) -> None:
+    batch = make.make_batch()
+    customer = make.make_customer()
+    make.make_item(batch, connection=make.make_connection(batch.source, make.make_calendar(customer)))
+    make.make_status_link(customer)
+    make.make_status_link(customer, expires_at=NOON)
+    url = reverse("admin:migrations_app_batch_customers", args=[batch.pk])
+    make.allow(User.objects.get(pk=operator.session["_auth_user_id"]), "migrations_app.view_batch")
+    page = operator.get(url).content.decode()
+    add = f"{reverse('admin:migrations_app_statuslink_add')}?customer={customer.pk}"
+    assert "1 link " in page
+    assert add in page
+    assert operator.get(add).status_code == 200
