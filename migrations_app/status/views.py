@@ -1,4 +1,4 @@
-"""The status page of a customer, its live part, and the time of the move as a file for calendars."""
+"""The status page of a customer, its live part, the same as JSON, and the time of the move as a file for calendars."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -45,6 +45,16 @@ def live(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
     if request.GET.get("seen") == context["seen"]:
         return HttpResponse(status=204)
     return render(request, "status/_live.html", context)
+
+
+@require_safe
+@by_link
+def data(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
+    """Return what the page shows as JSON, so that a company can show it in its own pages."""
+    StatusVisit.note(link, client_address(request))
+    context = _context(request, link, secret)
+    shown = {name: context[name] for name in ("customer", "move", "number", "others")}
+    return JsonResponse({**shown, "move": asdict(context["move"]) if context["move"] else None})
 
 
 @require_safe

@@ -26,6 +26,7 @@ from tests.admin.builders import NOON
 pytestmark = pytest.mark.django_db
 
 GUESSES = 10_000
+PAGES = ("page", "live", "data", "window")
 
 
 def opened(secret: str, page: str = "page", **more: Any) -> Any:
@@ -55,7 +56,7 @@ def test_a_link_opens_the_page_and_only_a_digest_of_it_is_stored() -> None:
     assert secret.removeprefix(MARK) not in stored
 
 
-@pytest.mark.parametrize("page", ["page", "live", "window"])
+@pytest.mark.parametrize("page", PAGES)
 def test_a_wrong_an_expired_and_a_revoked_link_are_refused_with_the_same_answer_after_the_same_queries(
     page: str,
 ) -> None:
@@ -160,7 +161,7 @@ def test_no_log_line_holds_a_link(caplog: pytest.LogCaptureFixture, monkeypatch:
 
 def test_nothing_but_reading_is_answered() -> None:
     _, secret = make.make_status_link()
-    for page in ("page", "live", "window"):
+    for page in PAGES:
         assert Client().post(reverse(f"status:{page}", args=[secret])).status_code == 405
 
 

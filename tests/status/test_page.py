@@ -64,7 +64,7 @@ def test_customers_and_staff_read_the_same_rows(company: Company) -> None:
 def test_no_customer_reads_anything_of_another_one_or_of_ours(company: Company) -> None:
     staff = User.objects.get(username="olga.of.support")
     for mine, other in ((company.northwind, company.southwind), (company.southwind, company.northwind)):
-        for page in ("page", "live"):
+        for page in ("page", "live", "data"):
             text = read(mine, page)
             assert f"@{mine.name.lower()}.example" in text
             assert other.name not in text
@@ -239,6 +239,20 @@ def test_moments_are_those_of_the_visitors_zone(company: Company) -> None:
     page = client.get(reverse("status:page", args=[secret])).content.decode()
     assert "2026-11-23 23:00" in page  # 14:00 UTC
     assert "Times are those of Asia/Tokyo." in page
+
+
+def test_the_same_is_there_as_json(company: Company) -> None:
+    _, secret = make.make_status_link(company.northwind)
+    response = Client().get(reverse("status:data", args=[secret]))
+    assert response["Cache-Control"] == "no-store, private"
+    told = response.json()
+    move = move_of(company.batch, company.northwind)
+    assert told["customer"] == "Northwind"
+    assert (told["move"]["moved"], told["move"]["total"]) == (move.moved, move.total)
+    assert [one["email"] for one in told["move"]["calendars"]] == [one.email for one in move.calendars]
+    assert told["move"]["meetings"][0]["start"] == "2026-11-23T14:00:00Z"
+    empty = make.make_status_link()[1]
+    assert Client().get(reverse("status:data", args=[empty])).json()["move"] is None
 
 
 # --- the window
