@@ -17,13 +17,13 @@ calendars.view:application assignment auditentry bot botprofile calendar connect
 calendars.view:endpointlimit
 calendars.view:event handover idmapping intent providercall recordingchoice recordingpolicy region relayed
 calendars.view:webhookendpoint webhookrefusal workspace
-migrations_app.view:alert alertchannel approval batch finding item mailtemplate message rehearsal reportkey
+migrations_app.view:alert alertchannel approval batch finding inquiry item mailtemplate message rehearsal reportkey
 migrations_app.view:sharegroup statuslink
 """
 
 DRIVEN = """
 migrations_app.add:batch statuslink
-migrations_app.change:batch finding mailtemplate message statuslink
+migrations_app.change:batch finding inquiry mailtemplate message statuslink
 calendars.add:botprofile customer customerdomain recordingchoice recordingpolicy
 calendars.change:botprofile customer customerdomain delivery handover recordingchoice recordingpolicy relayed
 calendars.add:customercontact

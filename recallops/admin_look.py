@@ -112,6 +112,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _link(_("Customers"), "groups", "calendars", "customer"),
                     _link(_("Status links"), "share", "migrations_app", "statuslink"),
+                    _link(_("Inquiries"), "contact_support", "migrations_app", "inquiry"),
                     _link(_("Calendars"), "calendar_month", "calendars", "calendar"),
                     _link(_("Connections"), "link", "calendars", "connection"),
                     _link(_("Events"), "event", "calendars", "event"),

@@ -2,7 +2,8 @@
 
 Staff pages: unfold's Alpine evaluates its own attributes (`unsafe-eval`), and sets styles. No script that stands in a
 page runs, and nothing comes from elsewhere. The API's own page of documentation sets styles, too. Status pages of
-customers have scripts and styles in files of ours, and nothing else. All else, which is data, may do nothing.
+customers have scripts and styles in files of ours, send a form to us, and nothing else. All else,
+which is data, may do nothing.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ CUSTOMERS: dict[str, Any] = {
     "style-src": [SELF],
     "img-src": [SELF],
     "connect-src": [SELF],
+    "form-action": [SELF],
 }
 POLICIES = (("/admin/", STAFF), ("/api/docs/", DOCUMENTATION), ("/status/", CUSTOMERS))
 PERMISSIONS = ", ".join(

@@ -368,7 +368,7 @@ class Hostile:
 
     def _messages(self, customer: Any, t: Any) -> list[Model]:
         """What customers and staff are told, quoting strangers."""
-        from migrations_app.models import Alert, AlertChannel, Message, ReportKey, StatusLink
+        from migrations_app.models import Alert, AlertChannel, Inquiry, Message, ReportKey, StatusLink
 
         make.make_contact(customer, name=customer.name[:120])
         words = {name: t(Message, name) for name in ("subject", "text", "problem")}
@@ -379,7 +379,8 @@ class Hostile:
         Alert.objects.filter(pk=alert.pk).update(sentence=t(Alert, "sentence"))
         status, secret = make.make_status_link(customer, label=t(StatusLink, "label"))
         self.pages.append(reverse("status:page", args=[secret]))
-        return [message, channel, alert, status, make.make_report_key(t(ReportKey, "label"))]
+        inquiry = make.make_inquiry(status, self.batch, text=t(Inquiry, "text"))
+        return [message, channel, alert, status, inquiry, make.make_report_key(t(ReportKey, "label"))]
 
     def _told(self, whole: str, url: str, t: Any) -> list[Model]:
         """What came in by webhook and what was passed on."""

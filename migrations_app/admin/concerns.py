@@ -32,6 +32,7 @@ from migrations_app.models import (
     Batch,
     BatchStatus,
     Finding,
+    Inquiry,
     Item,
     ItemStatus,
     Message,
@@ -270,8 +271,24 @@ def _of_the_outside(now: datetime) -> list[Concern]:
     ]
 
 
+def inquiries() -> Listed:
+    """Return what customers told us and nobody has answered."""
+    return Listed(Inquiry.objects.filter(answered_at=None), list_url(Inquiry, answered_at__isempty=1))
+
+
 def _of_messages() -> list[Concern]:
     return [
+        Concern(
+            "inquiries",
+            inquiries(),
+            ngettext_lazy(
+                "{shown} inquiry of a customer is not answered",
+                "{shown} inquiries of customers are not answered",
+                "number",
+            ),
+            _("Read it, answer by e-mail, then say on its page that it is answered."),
+            "warning",
+        ),
         Concern(
             "not_sent",
             listed(Message, state=Message.State.FAILED.value),

@@ -13,6 +13,7 @@ from django.db.models import Case, Count, IntegerField, OuterRef, Q, Subquery, V
 from django.db.models.functions import JSONObject
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from calendars.admin.ledger import VERDICT_COLOURS
 from calendars.models import Assignment, AuditEntry, Customer, RateBudget, Verdict
@@ -28,6 +29,7 @@ from migrations_app.models import (
     BatchStatus,
     CoverageReading,
     Finding,
+    Inquiry,
     Item,
     ItemStatus,
     Severity,
@@ -90,6 +92,8 @@ def fetch(pk: int) -> Batch | None:
             )
         )
     )
+    mine = Inquiry.objects.filter(batch=OuterRef("pk"), answered_at=None).order_by().values("batch")
+    inquiries = mine.annotate(n=Count("pk")).values("n")
     return (
         Batch.objects.filter(pk=pk)
         .select_related(
@@ -108,6 +112,7 @@ def fetch(pk: int) -> Batch | None:
             checks_json=checks.column(),
             budgets_json=ArraySubquery(budgets),
             approval_json=Subquery(waiting[:1]),
+            open_inquiries=Subquery(inquiries, output_field=IntegerField()),
             **group_summary.columns(),
             **rehearsals.columns(),
         )
@@ -195,7 +200,7 @@ def _undo(batch: Batch, items: list[dict[str, Any]], meetings: list[dict[str, An
     return undo.of(batch, earliest=earliest, handed=sum(row["handed"] for row in meetings), **counts)
 
 
-def _notes(batch: Batch) -> list[Tally]:
+def _notes(batch: Any) -> list[Tally]:
     """What must be said first, in sentences."""
     notes = []
     if not batch.goal:
@@ -207,6 +212,14 @@ def _notes(batch: Batch) -> list[Tally]:
         for workspace in (batch.source, batch.target)
         if workspace.trouble
     ]
+    if number := batch.open_inquiries:
+        said = ngettext(
+            "%(count)s inquiry of a customer is not answered.",
+            "%(count)s inquiries of customers are not answered.",
+            number,
+        )
+        url = list_url(Inquiry, batch__id__exact=batch.pk, answered_at__isempty=1)
+        notes.append(Tally(said % {"count": number}, 0, "warning", url))
     return notes
 
 

@@ -15,6 +15,7 @@ from migrations_app.models.batch import (
     Severity,
 )
 from migrations_app.models.draft import BatchDraft
+from migrations_app.models.inquiry import Inquiry
 from migrations_app.models.message import MailTemplate, Message, Milestone, Notice
 from migrations_app.models.preflight import Check, PreflightCheck
 from migrations_app.models.rehearsal import Rehearsal, RehearsalState
@@ -37,6 +38,7 @@ __all__ = [
     "CoverageReading",
     "ErrorKind",
     "Finding",
+    "Inquiry",
     "Item",
     "ItemStatus",
     "MailTemplate",

@@ -10,6 +10,7 @@ app_name = "status"
 urlpatterns = [
     path("<str:secret>/", views.page, name="page"),
     path("<str:secret>/live/", views.live, name="live"),
+    path("<str:secret>/tell/", views.tell, name="tell"),
     path("<str:secret>/move.json", views.data, name="data"),
     path("<str:secret>/move.ics", views.window, name="window"),
 ]

@@ -6,15 +6,18 @@ import hashlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
 
-from migrations_app.models import StatusVisit
+from migrations_app.models import Inquiry, StatusVisit
 from migrations_app.status import content, words
 from migrations_app.status.access import by_link
+from migrations_app.status.forms import InquiryForm
 from migrations_app.status.window import calendar_file
 from recallops import clock
 from recallops.caller import client_address
@@ -35,6 +38,22 @@ def page(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
     """Show the whole page, and note that it was opened."""
     StatusVisit.note(link, client_address(request))
     return render(request, "status/page.html", _context(request, link, secret))
+
+
+@csrf_exempt  # the secret in the address is what opens it: a foreign page that has it needs no cookie of ours
+@require_POST
+@by_link
+def tell(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
+    """Take in what somebody wants to tell us; show the page again with what is wrong, and nothing of it is lost."""
+    batches = list(content.batches_of(link.customer))
+    form = InquiryForm(request.POST)
+    if form.is_valid() and not Inquiry.take_in(link, _chosen(request, batches), **form.cleaned_data):
+        form.add_error(None, str(words.TOO_MUCH_TOLD))
+    if not form.is_valid():
+        context = {**_context(request, link, secret), "form": form}
+        return render(request, "status/page.html", context, status=400)
+    told = {"move": request.GET.get("move", ""), "told": "1"}
+    return HttpResponseRedirect(f"{reverse('status:page', args=[secret])}?{urlencode(told)}#tell")
 
 
 @require_safe
@@ -95,6 +114,9 @@ def _context(request: HttpRequest, link: StatusLink, secret: str) -> dict[str, A
         "move": move,
         "number": batches.index(batch) + 1 if batch else 1,
         "others": others,
+        "form": InquiryForm(),
+        "told": "told" in request.GET,
+        "tell_url": reverse("status:tell", args=[secret]),
         "seen": digest_of([asdict(move) if move else None, others]),
         "page_url": reverse("status:page", args=[secret]),
         "live_url": reverse("status:live", args=[secret]),

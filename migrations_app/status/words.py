@@ -61,6 +61,8 @@ STOPPED = _("Delayed: something did not work, and we are looking into it. Meetin
 PAUSED = _("Paused by us. Meetings are recorded.")
 DELAYED = _("Delayed: the move has not gone on for a while. We know, and meetings are recorded.")
 
+TOO_MUCH_TOLD = _("You have told us a lot that we have not answered yet. We will; please wait with what is more.")
+
 MEETINGS = {
     "covered": _("will be recorded"),
     "arranged": _("being arranged"),

@@ -252,6 +252,10 @@ def _revoked(token: Any) -> None:
     type(token).objects.filter(pk=token.pk).update(revoked_at=NOON)
 
 
+def _answered(inquiry: Any) -> None:
+    type(inquiry).objects.filter(pk=inquiry.pk).update(answered_at=NOON)
+
+
 def _not_sent() -> Message:
     return make.make_message(make.make_batch(), state=Message.State.FAILED, problem="The mail server refused it.")
 
@@ -484,6 +488,14 @@ ACTS = [
         needs="calendars.change_apitoken",
         data={},
         wrong=_revoked,
+        refusal="already",
+    ),
+    Act(
+        name="inquiry_answered",
+        build=make.make_inquiry,
+        needs="migrations_app.change_inquiry",
+        data={},
+        wrong=_answered,
         refusal="already",
     ),
     Act(

@@ -56,6 +56,7 @@ from migrations_app.models import (
     Batch,
     CoverageReading,
     Finding,
+    Inquiry,
     Item,
     ItemStatus,
     Message,
@@ -287,6 +288,13 @@ def make_status_link(customer: Customer | None = None, **fields: Any) -> tuple[S
     """A link to the status page of a customer, and its secret."""
     fields = {"label": "Ada", "expires_at": clock.now() + timedelta(days=90), "created_by": None, **fields}
     return StatusLink.objects.issue(customer or make_customer(), **fields)
+
+
+def make_inquiry(link: StatusLink | None = None, batch: Batch | None = None, **fields: Any) -> Inquiry:
+    """Something that a customer told us."""
+    link = link or make_status_link()[0]
+    defaults: dict[str, Any] = {"text": "Is my meeting of Friday recorded?", "told_at": clock.now()}
+    return Inquiry.objects.create(link=link, customer=link.customer, batch=batch, **{**defaults, **fields})
 
 
 def make_endpoint(workspace: Workspace, **fields: Any) -> WebhookEndpoint:

@@ -64,6 +64,7 @@ def looker(db: None) -> Client:
                 "approval",
                 "batch",
                 "finding",
+                "inquiry",
                 "item",
                 "mailtemplate",
                 "message",

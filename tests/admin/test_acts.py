@@ -35,6 +35,7 @@ from migrations_app.models import (
     Approval,
     Batch,
     Finding,
+    Inquiry,
     Item,
     ItemStatus,
     Message,
@@ -69,7 +70,7 @@ def _rows() -> list[Any]:
         list(model._default_manager.order_by("pk").values())  # type: ignore[attr-defined]
         for model in (
             *(Approval, Batch, Handover, Item, Finding, ShareGroup, Assignment, Calendar),
-            *(AlertChannel, AlertPost, Message, Rehearsal, ReportKey, StatusLink),
+            *(AlertChannel, AlertPost, Message, Rehearsal, ReportKey, StatusLink, Inquiry),
             *(ApiKey, ApiToken, Application, AuditEntry, Delivery, Event, RecordingChoice, Relayed),
         )
     ]

@@ -93,6 +93,8 @@ def something_of_everything() -> Batch:
         make.make_relayed(application, make.make_delivery(endpoint), state=relayed)
     for state in Message.State:
         make.make_message(batch, state=state)
+    make.make_inquiry(batch=batch)
+    make.make_inquiry(batch=batch, answered_at=clock.now())
     make.make_approval(batch)
     make.make_approval(closed, expires_at=clock.now() - timedelta(hours=1))
     make.make_channel(failing_since=clock.now())

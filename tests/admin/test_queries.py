@@ -37,6 +37,7 @@ from migrations_app.models import (
     AlertChannel,
     Approval,
     Batch,
+    Inquiry,
     Item,
     ItemStatus,
     MailTemplate,
@@ -90,6 +91,7 @@ LISTS = [
     "migrations_app_batch",
     "migrations_app_batchdraft",
     "migrations_app_finding",
+    "migrations_app_inquiry",
     "migrations_app_item",
     "migrations_app_mailtemplate",
     "migrations_app_message",
@@ -143,6 +145,7 @@ def fill(rows: int) -> Batch:
         make.make_alert(first, channel=make.make_channel())
         make.make_report_key()
         link, _secret = make.make_status_link(customer, created_by=staff)
+        make.make_inquiry(link, first, answered_by=staff if number % 2 else None)
         StatusVisit.note(link, f"2001:db8::{number:x}")
         make.make_share_group(first, items=(make.make_item(first, kind=Item.Kind.CHECKLIST),))
         make.make_finding(first, item=item)
@@ -189,7 +192,7 @@ def queries_by_page(client: Client, get: Callable[..., Any], batch: Batch) -> di
     pages["customers of the batch"] = reverse("admin:migrations_app_batch_customers", args=[batch.pk])
     template = MailTemplate.objects.order_by("pk")[0]
     pages["preview"] = reverse("admin:migrations_app_mailtemplate_preview", args=[template.pk]) + f"?batch={batch.pk}"
-    for model in (Alert, AlertChannel, MailTemplate, Message, ReportKey, StatusLink):
+    for model in (Alert, AlertChannel, MailTemplate, Message, ReportKey, StatusLink, Inquiry):
         pages[f"{model._meta.model_name} page"] = change_url(model._default_manager.order_by("pk")[0])
     pages["start"] = reverse("admin:index")
     pages["live part of the start"] = reverse("dashboard-live")

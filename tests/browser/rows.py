@@ -89,6 +89,7 @@ def make_rows(staff: str, password: str) -> None:
     batch.customers.add(customer)
     _fill(batch, customer)
     link, _secret = make.make_status_link(customer, label=UNBROKEN[:80], created_by=chief)
+    make.make_inquiry(link, batch, text=SENTENCE, email=f"{UNBROKEN[:60]}@acme.example")
     StatusVisit.note(link, "2001:db8:1234:5678:9abc:def0:1234:5678")
     make.make_batch("stopped", actor=chief, goal=Step.EXPORT, step=Step.EXPORT, status=BatchStatus.STOPPED)
     make.make_batch("closed", goal=Step.CLEAN_UP, step=Step.CLEAN_UP, status=BatchStatus.CLOSED, closed_at=clock.now())

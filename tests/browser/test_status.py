@@ -108,6 +108,23 @@ def test_news_come_by_themselves(chromium: Browser, company: tuple[Stage, dict[s
         assert complaints.taken() == []
 
 
+def test_one_tells_us_something_and_what_is_wrong_with_it_is_said(
+    chromium: Browser, company: tuple[Stage, dict[str, str]]
+) -> None:
+    stage, pages = company
+    with opened(chromium, stage.url, width=375, scripts=False) as page:
+        page.goto(pages["status"])
+        page.get_by_label("What is wrong").fill("Is Friday recorded?")
+        page.get_by_label("Your e-mail address").fill("ada@localhost")
+        page.get_by_role("button", name="Send").click()
+        said(page, "#tell", "Enter a valid email address.")
+        assert page.get_by_label("What is wrong").input_value() == "Is Friday recorded?"
+        page.get_by_label("Your e-mail address").fill("ada@northwind.example")
+        page.get_by_role("button", name="Send").click()
+        said(page, "#tell", "Thank you.")
+        assert page.evaluate(STICKING_OUT) == []
+
+
 def test_a_link_that_has_expired_tells_whom_to_ask(chromium: Browser, company: tuple[Stage, dict[str, str]]) -> None:
     stage, pages = company
     with opened(chromium, stage.url, width=375) as page:

@@ -45,6 +45,7 @@ MODELS = {
     "migrations_app_approval": "v",
     "migrations_app_batch": "va",
     "migrations_app_finding": "v",
+    "migrations_app_inquiry": "v",
     "migrations_app_item": "v",
     "migrations_app_mailtemplate": "vc",
     "migrations_app_message": "v",
