@@ -151,9 +151,11 @@ def _customer_of(email: str) -> Customer:
     known = CustomerDomain.objects.select_related("customer").filter(domain=domain).first()
     if known:
         return known.customer
-    customer, _ = Customer.objects.get_or_create(
-        slug=slugify(domain.replace(".", "-"))[:50] or "unknown", defaults={"name": domain}
-    )
+    slug = slugify(domain.replace(".", "-"))[:50] or "unknown"
+    customer, made = Customer.objects.get_or_create(slug=slug, defaults={"name": domain})
+    if not made and customer.domains.exists():  # foo.bar.example and foo-bar.example are two companies
+        slug = f"{slug[:41]}-{hashlib.sha256(domain.encode()).hexdigest()[:8]}"
+        customer, _ = Customer.objects.get_or_create(slug=slug, defaults={"name": domain})
     CustomerDomain.objects.get_or_create(domain=domain, defaults={"customer": customer})
     return customer
 

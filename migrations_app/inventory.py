@@ -12,7 +12,7 @@ from calendars.models import Assignment, Connection, Event, Handover, OAuthClien
 from calendars.scheduling.rows import numbers_for
 from calendars.scheduling.values import Numbers
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, Item, SelectedCalendar, Selection
+from migrations_app.models import Batch, ErrorKind, Item, SelectedCalendar, Selection
 from migrations_app.planner import SOURCE, TARGET, Limits, Load, usable
 from recallops import clock
 
@@ -62,6 +62,13 @@ def why_not_movable(connection: Connection) -> tuple[str, str]:
             "press retry.",
         )
     return "", ""
+
+
+def whose_turn(connection: Connection) -> ErrorKind:
+    """Return who has to do something about a calendar that cannot be moved as it is."""
+    if connection.status == "connected" and connection.has_token and not connection.has_secret:
+        return ErrorKind.CONFIGURATION
+    return ErrorKind.CUSTOMER
 
 
 def needs_person() -> Q:

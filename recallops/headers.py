@@ -49,7 +49,15 @@ CUSTOMERS: dict[str, Any] = {
     "connect-src": [SELF],
     "form-action": [SELF],
 }
-POLICIES = (("/admin/", STAFF), ("/api/docs/", DOCUMENTATION), ("/status/", CUSTOMERS))
+PRIVATE_PREFIX = "/status/"
+PRIVATE = {
+    "Cache-Control": "no-store, private",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow, noarchive",
+}
+"""Of addresses that are secrets, whatever is answered: nobody keeps such a page, finds it by searching, or learns its
+address from where it leads."""
+POLICIES = (("/admin/", STAFF), ("/api/docs/", DOCUMENTATION), (PRIVATE_PREFIX, CUSTOMERS))
 PERMISSIONS = ", ".join(
     f"{name}=()" for name in ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
 )
@@ -71,4 +79,7 @@ class HeadersMiddleware(CSPMiddleware):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Set the policy, and what the browser may use of its machine: nothing."""
         response.headers.setdefault("Permissions-Policy", PERMISSIONS)
+        if request.path_info.startswith(PRIVATE_PREFIX):
+            for name, value in PRIVATE.items():
+                response.headers[name] = value
         return super().process_response(request, response)

@@ -224,7 +224,7 @@ if env.given("EMAIL_URL") and not DEVELOPMENT:
     env.required("DEFAULT_FROM_EMAIL", wants="It wants the address that e-mails to customers come from.")
 
 # Requests a minute for each link to a status page, a tenth of them at once. A page that is open asks twice a minute.
-STATUS_PER_MINUTE = env.whole("STATUS_PER_MINUTE", default=120, least=1)
+STATUS_PER_MINUTE = env.whole("STATUS_PER_MINUTE", default=600, least=1)
 
 # The API for the company's own application.
 

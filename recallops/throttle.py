@@ -5,28 +5,29 @@ The row is shared by all processes and machines, and its clock is the database's
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from django.db import connection
 from django.db.models import Model
 
+from recallops import clock
+
 _SPEND = """
-UPDATE {table} SET
-    tat = GREATEST(tat, machine.now) + %(emission)s,
-    {used} = CASE WHEN {used} > %(now)s - interval '1 minute' THEN {used} ELSE %(now)s END
+UPDATE {table} SET tat = GREATEST(tat, machine.now) + %(emission)s{used}
 FROM (SELECT extract(epoch FROM recallops_machine_now())::float8 AS now) AS machine
 WHERE id = %(row)s AND tat - machine.now <= %(ahead)s
 RETURNING tat
 """
+
+_USED = ", {used} = CASE WHEN {used} > %(now)s - interval '1 minute' THEN {used} ELSE %(now)s END"
 
 _WAIT = """
 SELECT tat - extract(epoch FROM recallops_machine_now())::float8 - %(ahead)s FROM {table} WHERE id = %(row)s
 """
 
 
-def spend(model: type[Model], pk: int, *, per_minute: int, used: str, now: datetime) -> float:
-    """Spend one request of a row, and note to the minute, in its column `used`, that it was used.
+def spend(model: type[Model], pk: int, *, per_minute: int, used: str = "") -> float:
+    """Spend one request of a row, and note to the minute, in its column `used`, when that was; domain time.
 
     Returns 0.0, or the machine seconds until the next request may come.
     """
@@ -35,9 +36,9 @@ def spend(model: type[Model], pk: int, *, per_minute: int, used: str, now: datet
         "row": pk,
         "emission": emission,
         "ahead": emission * (max(1, per_minute // 10) - 1),
-        "now": now,
+        "now": clock.now(),
     }
-    names = {"table": model._meta.db_table, "used": used}
+    names = {"table": model._meta.db_table, "used": _USED.format(used=used) if used else ""}
     with connection.cursor() as cursor:
         cursor.execute(_SPEND.format(**names), values)
         if cursor.fetchone() is not None:

@@ -11,7 +11,7 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.throttling import BaseThrottle
 
 from calendars.models import ApiToken
-from recallops import clock, throttle
+from recallops import throttle
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -49,9 +49,7 @@ class TokenThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Spend one request, and note that the token was used."""
-        self._wait = throttle.spend(
-            ApiToken, request.auth.pk, per_minute=settings.API_PER_MINUTE, used="last_used_at", now=clock.now()
-        )
+        self._wait = throttle.spend(ApiToken, request.auth.pk, per_minute=settings.API_PER_MINUTE, used="last_used_at")
         return not self._wait
 
     def wait(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django import forms
@@ -19,11 +20,21 @@ from calendars.models import AuditEntry
 from migrations_app.models import StatusLink
 from migrations_app.models.status_link import digest_of, new_secret
 from recallops import clock
-from recallops.admin_base import post_action
+from recallops.admin_base import post_action, row_number
 from recallops.admin_display import badge, moment
+from recallops.admin_widgets import Select
 
 REVOKED = _("Revoked. Whoever opens it is told that it opens nothing.")
 GONE_ALREADY = _("It was revoked already.")
+LONGEST = timedelta(days=366)
+OF_STRANGERS = (
+    *("gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "live.com", "msn.com", "icloud.com", "me.com"),
+    *("mac.com", "yahoo.com", "yahoo.co.jp", "aol.com", "gmx.de", "gmx.net", "gmx.com", "web.de", "t-online.de"),
+    *("proton.me", "protonmail.com", "orange.fr", "free.fr", "laposte.net", "docomo.ne.jp", "fastmail.com"),
+)
+"""Mail domains of the public: calendars at one are known as one customer, but their people are strangers."""
+STRANGERS = _("Calendars at %(domain)s belong to people who do not know each other, so they cannot share a page.")
+TOO_LATE = _("A link opens the page for a year at most. Make another one then.")
 PAST = _("This moment is over. Choose a later one.")
 OF_ANOTHER = _("This link is of another customer. Choose one of the same, or none.")
 STATE_COLOURS = {"valid": "success", "expired": "warning", "revoked": "danger"}
@@ -36,6 +47,7 @@ class StatusLinkForm(forms.ModelForm):  # type: ignore[type-arg]
     replaces = forms.ModelChoiceField(
         queryset=StatusLink.objects.none(),
         required=False,
+        widget=Select,
         label=_("Replaces"),
         help_text=_("A link of the same customer that is revoked in the same moment."),
     )
@@ -45,16 +57,28 @@ class StatusLinkForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ["customer", "label", "expires_at"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Offer the links that still open something."""
+        """Offer the one link that somebody came from to replace it, while it opens something."""
         super().__init__(*args, **kwargs)
+        asked = str(self.data.get("replaces") or self.initial.get("replaces") or "")
         valid = StatusLink.objects.filter(revoked_at=None, expires_at__gt=clock.now()).defer("digest")
-        self.fields["replaces"].queryset = valid.select_related("customer")  # type: ignore[attr-defined]
+        chosen = valid.filter(pk=row_number(asked) or 0).select_related("customer")
+        self.fields["replaces"].queryset = chosen  # type: ignore[attr-defined]
 
     def clean_expires_at(self) -> Any:
         """Refuse what would open nothing from the start."""
         if (moment := self.cleaned_data["expires_at"]) <= clock.now():
             raise forms.ValidationError(PAST)
+        if moment > clock.now() + LONGEST:
+            raise forms.ValidationError(TOO_LATE)
         return moment
+
+    def clean_customer(self) -> Any:
+        """Refuse those whose calendars have nothing in common but a mail provider."""
+        customer = self.cleaned_data["customer"]
+        shared = customer.domains.filter(domain__in=OF_STRANGERS).values_list("domain", flat=True).first()
+        if shared is not None:
+            raise forms.ValidationError(STRANGERS, params={"domain": shared})
+        return customer
 
     def clean(self) -> dict[str, Any]:
         """Refuse to replace another customer's."""

@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 (
                     "last_visit_at",
                     models.DateTimeField(
-                        editable=False, help_text="To the minute.", null=True, verbose_name="last visit"
+                        editable=False, help_text="Domain time.", null=True, verbose_name="last visit"
                     ),
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),

@@ -64,7 +64,7 @@ class StatusLink(models.Model):
     digest = models.CharField(max_length=64, unique=True, editable=False)
     expires_at = models.DateTimeField(_("expires"), default=end_of_life, help_text=_("Domain time."))
     revoked_at = models.DateTimeField(_("revoked"), null=True, editable=False)
-    last_visit_at = models.DateTimeField(_("last visit"), null=True, editable=False, help_text=_("To the minute."))
+    last_visit_at = models.DateTimeField(_("last visit"), null=True, editable=False, help_text=_("Domain time."))
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.PROTECT, related_name="+"
     )
@@ -118,6 +118,7 @@ class StatusVisit(models.Model):
     @staticmethod
     def note(link: StatusLink, address: str | None) -> None:
         """Count a visit."""
+        StatusLink.objects.filter(pk=link.pk).update(last_visit_at=clock.now())
         hour = clock.now().replace(minute=0, second=0, microsecond=0)
         if not StatusVisit.objects.filter(link=link, address=address, hour=hour).update(count=F("count") + 1):
             StatusVisit.objects.bulk_create([StatusVisit(link=link, address=address, hour=hour)], ignore_conflicts=True)

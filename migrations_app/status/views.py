@@ -19,7 +19,7 @@ from migrations_app.status import content, words
 from migrations_app.status.access import by_link
 from migrations_app.status.forms import InquiryForm
 from migrations_app.status.window import calendar_file
-from recallops import clock
+from recallops import clock, viewer_zone
 from recallops.caller import client_address
 from recallops.digest import digest_of
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from migrations_app.models import Batch, StatusLink
 
 POLL_SECONDS = 30
-HIGHEST_PAGE = 10_000
+HIGHEST_PAGE = MOST_MOVES = 10_000
 
 
 @require_safe
@@ -63,7 +63,7 @@ def live(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
     context = _context(request, link, secret)
     if request.GET.get("seen") == context["seen"]:
         return HttpResponse(status=204)
-    return render(request, "status/_live.html", context)
+    return render(request, "status/_live.html", {**context, "is_news": True})
 
 
 @require_safe
@@ -106,18 +106,18 @@ def _context(request: HttpRequest, link: StatusLink, secret: str) -> dict[str, A
     move = content.move_of(batch, link.customer, show=request.GET.get("show", ""), page=asked) if batch else None
     others = [
         {"number": number, "source": one.source.region.label, "target": one.target.region.label, "at": one.created_at}
-        for number, one in enumerate(batches, start=1)
+        for number, one in _numbered(batches).items()
         if one is not batch
     ]
     return {
         "customer": link.customer.name,
         "move": move,
-        "number": batches.index(batch) + 1 if batch else 1,
+        "number": next((number for number, one in _numbered(batches).items() if one is batch), 1),
         "others": others,
         "form": InquiryForm(),
         "told": "told" in request.GET,
         "tell_url": reverse("status:tell", args=[secret]),
-        "seen": digest_of([asdict(move) if move else None, others]),
+        "seen": digest_of([asdict(move) if move else None, others, str(viewer_zone.current())]),
         "page_url": reverse("status:page", args=[secret]),
         "live_url": reverse("status:live", args=[secret]),
         "window_url": reverse("status:window", args=[secret]),
@@ -127,12 +127,16 @@ def _context(request: HttpRequest, link: StatusLink, secret: str) -> dict[str, A
 
 def _chosen(request: HttpRequest, batches: list[Batch]) -> Batch | None:
     """Return the move that is asked for by its number on the page, else the first."""
-    if not batches:
-        return None
-    return batches[_number(request.GET.get("move"), most=len(batches)) - 1]
+    asked = _number(request.GET.get("move"), most=MOST_MOVES, otherwise=0)
+    return _numbered(batches).get(asked, batches[0] if batches else None)
 
 
-def _number(text: str | None, *, most: int) -> int:
-    """Return a number from 1 to `most`: the nearest to what was asked for, 1 for what is no number."""
+def _numbered(batches: list[Batch]) -> dict[int, Batch]:
+    """Return batches by the numbers that their links carry: the oldest is 1 for as long as it is shown."""
+    return dict(enumerate(sorted(batches, key=lambda batch: batch.pk), start=1))
+
+
+def _number(text: str | None, *, most: int, otherwise: int = 1) -> int:
+    """Return a number from 1 to `most`: the nearest to what was asked for, another one for what is no number."""
     digits = (text or "")[:8]
-    return min(max(int(digits), 1), most) if digits.isascii() and digits.isdecimal() else 1
+    return min(max(int(digits), 1), most) if digits.isascii() and digits.isdecimal() else otherwise

@@ -7,86 +7,110 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
 
-from migrations_app.itineraries import Step
+from migrations_app.itineraries import Step, allows
 from migrations_app.models import Milestone
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
     from migrations_app.models import Batch
+    from migrations_app.status.content import Standing
 
 STATES = {
     "needs_you": _("waiting for you"),
-    "moving": _("being moved"),
-    "planned": _("planned"),
-    "moved": _("moved"),
-    "stays": _("stays where it was"),
-    "cannot": _("cannot be moved"),
     "trouble": _("being looked into"),
+    "cannot": _("cannot be moved"),
+    "left": _("was not moved"),
+    "planned": _("planned"),
+    "moving": _("being moved"),
+    "over": _("gone over"),
+    "moved": _("moved"),
+    "stays": _("back where it was"),
 }
 """The states of calendars, in the order in which they matter to their people."""
 
 SENTENCES = {
-    "needs_you": _(
-        "The person it belongs to has to connect it again, where it was connected first. Until then its meetings are "
-        "recorded as far as the old connection allows."
-    ),
-    "planned": _("Nothing has changed yet. Its meetings are recorded as before."),
-    "moved": _("Its meetings are recorded in %(target)s."),
-    "stays": _("Its meetings are recorded in %(source)s, as before."),
-    "cannot": _("It cannot be moved by itself and stays in %(source)s. We tell you what can be done about it."),
-    "trouble": _("Something did not work, and we are looking into it. Nothing is lost: its meetings are recorded."),
+    "needs_you": _("The person it belongs to has to connect it again. Until then it cannot be moved."),
+    "trouble": _("Something did not work, and we are looking into it."),
+    "cannot": _("It is not moved. We tell you what can be done about it."),
+    "left": _("The move has ended without it."),
+    "planned": _("Nothing has changed yet."),
+    "over": _("Its meetings have gone over to %(target)s. The old connection is removed later."),
+    "moved": _("It is in %(target)s."),
+    "stays": _("It is in %(source)s again."),
 }
 MOVING = {
-    Step.RECREATE: _("It is set up in %(target)s. Its meetings are recorded as before."),
+    Step.RECREATE: _("It is being set up in %(target)s. Its meetings are recorded as before."),
     Step.VERIFY: _("Its meetings are compared in both regions. They are recorded as before."),
-    Step.HAND_OVER: _("Its meetings go over one by one. Each is recorded, once."),
-    Step.DELETE_OLD: _("Its meetings are recorded in %(target)s. The old connection is removed later."),
-    Step.CLEAN_UP: _("Its meetings are recorded in %(target)s."),
+    Step.HAND_OVER: _("Its meetings go over. The list below says where each is recorded."),
 }
-GOING_BACK = _("It goes back to %(source)s. Its meetings are recorded.")
+COMES_NEXT = _("It waits for the next part of the move.")
+GOING_BACK = _("It goes back to %(source)s.")
 
-PHASES = (
+GOING = (
     _("We are preparing the move. Nothing has changed yet."),
     _("Your calendars are being set up in %(target)s. Meetings are recorded as before."),
-    _("Meetings go over to %(target)s one by one. Each of them is recorded."),
-    _("Meetings are recorded in %(target)s. The old connections are being removed."),
-    _("The move is done."),
+    _("Meetings go over to %(target)s."),
+    _("Meetings have gone over to %(target)s. The old connections are being removed."),
+    _("All your calendars are in %(target)s."),
 )
-MOVING_WINDOW = _("Meetings go over while they go on being recorded. You need not do anything.")
-BACK = _("The move goes back to %(source)s. Meetings are recorded.")
-IS_BACK = _("The move was taken back: everything is in %(source)s, as before.")
+RESTING = (
+    _("The move is prepared. Nothing has changed yet."),
+    _("The move is prepared. Next, your calendars are set up in %(target)s."),
+    _("Your calendars are set up in %(target)s. Next, meetings go over; until then they are recorded as before."),
+    _("Meetings have gone over to %(target)s. The old connections stay for now."),
+    _("All your calendars are in %(target)s."),
+)
+"""How it stands in each phase: while it goes on, and before somebody has allowed it."""
 
-STOPPED = _("Delayed: something did not work, and we are looking into it. Meetings are recorded.")
-PAUSED = _("Paused by us. Meetings are recorded.")
-DELAYED = _("Delayed: the move has not gone on for a while. We know, and meetings are recorded.")
+SOME = _("%(moved)s of %(total)s calendars are moved. The others are not going on at the moment.")
+ENDED = _("The move has ended: %(moved)s of %(total)s calendars are in %(target)s.")
+MOVING_WINDOW = _("Meetings that begin from now on are recorded in the other region.")
+BACK = _("The move goes back to %(source)s.")
+IS_BACK = _("The move was taken back: your calendars are in %(source)s again.")
+BACK_ENDED = _("The move was taken back: %(back)s of %(total)s calendars are in %(source)s again.")
+
+STOPPED = _("Delayed: something did not work, and we are looking into it.")
+PAUSED = _("Paused by us.")
+DELAYED = _("Delayed: the move has not gone on for a while.")
 
 TOO_MUCH_TOLD = _("You have told us a lot that we have not answered yet. We will; please wait with what is more.")
 
 MEETINGS = {
     "covered": _("will be recorded"),
     "arranged": _("being arranged"),
+    "missing": _("not recorded so far"),
     "checked": _("being checked"),
 }
 
 NOTICES = {
-    Milestone.PLANNED: (_("The time of the move was set."), ""),
+    Milestone.PLANNED: (_("The move was announced."), ""),
     Milestone.NEEDS_YOU: (_("Some calendars began to wait for you."), _("No calendar waits for you any more.")),
-    Milestone.PROBLEM: (_("Something did not work; we began to look into it."), _("What did not work was mended.")),
-    Milestone.DONE: (_("The last of your calendars was moved."), ""),
+    Milestone.PROBLEM: (_("We began to look into a problem."), _("Nothing is looked into any more.")),
+    Milestone.DONE: (_("The end of the move was announced."), ""),
 }
 
 
-def sentence(batch: Batch, phase: int) -> str:
-    """Say in one sentence how a move stands."""
-    back = IS_BACK if batch.closed_at else BACK
-    return str(back if batch.goes_back else PHASES[phase]) % _regions(batch)
+def sentence(batch: Batch, standing: Standing, *, moved: int, back: int, total: int) -> str:
+    """Say in one sentence how a move stands for a customer."""
+    if batch.goes_back:
+        ended = IS_BACK if back == total else BACK_ENDED
+        said = BACK if batch.closed_at is None else ended
+    elif batch.closed_at is not None:
+        said = ENDED
+    elif standing.phase is None:
+        said = SOME
+    else:
+        said = (GOING if standing.going else RESTING)[standing.phase]
+    return str(said) % {**_regions(batch), "moved": moved, "back": back, "total": total}
 
 
 def of_calendar(batch: Batch, state: str, step: str) -> str:
-    """Say what a calendar's state means for its meetings."""
-    if state == "moving":
-        said = GOING_BACK if batch.goes_back else MOVING.get(Step(step), MOVING[Step.RECREATE])
+    """Say what a calendar's state means."""
+    if state == "moving" and batch.goes_back:
+        said = GOING_BACK
+    elif state == "moving":
+        said = MOVING.get(Step(step), COMES_NEXT) if allows(batch.goal, step) else COMES_NEXT
     else:
         said = SENTENCES[state]
     return str(said) % _regions(batch)
@@ -94,8 +118,8 @@ def of_calendar(batch: Batch, state: str, step: str) -> str:
 
 def of_batch(batch: Batch) -> list[tuple[datetime | None, _StrOrPromise]]:
     """Return what a batch's own rows tell of its history; a moment that was not yet is None."""
-    end = _("The move was taken back.") if batch.goes_back else _("The move was finished.")
-    return [(batch.started_at, _("The move was begun.")), (batch.closed_at, end)]
+    end = _("The move was taken back.") if batch.goes_back else _("The move ended.")
+    return [(batch.started_at, _("We began to prepare the move.")), (batch.closed_at, end)]
 
 
 def _regions(batch: Batch) -> dict[str, str]:

@@ -147,14 +147,8 @@ def _item(batch: Batch, connection: Connection) -> Item:
         connection=connection,
         status=ItemStatus.USER if reason else ItemStatus.READY,
         reason=f"{reason} {remedy}".strip()[:600],
-        error_kind=_whose_turn(connection) if reason else ErrorKind.NONE,
+        error_kind=inventory.whose_turn(connection) if reason else ErrorKind.NONE,
     )
-
-
-def _whose_turn(connection: Connection) -> ErrorKind:
-    if connection.status == "connected" and connection.has_token and not connection.has_secret:
-        return ErrorKind.CONFIGURATION
-    return ErrorKind.CUSTOMER
 
 
 def _note_nearest(batch: Batch) -> None:

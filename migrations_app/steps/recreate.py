@@ -50,7 +50,7 @@ def run(item: Item) -> Outcome:
         return failed(GONE, ErrorKind.PERMANENT)
     reason, remedy = inventory.why_not_movable(connection)
     if reason:
-        return user(f"{reason} {remedy}")
+        return user(f"{reason} {remedy}", inventory.whose_turn(connection))
     return ensure(item, connection)
 
 

@@ -35,7 +35,7 @@ def test_it_can_be_read_on_every_device(
     with opened(chromium, stage.url, width=width, scheme=scheme, zone="Asia/Tokyo") as page:
         complaints = Complaints(page)
         page.goto(pages["status"])
-        said(page, "#h-counted", "calendars are moved")
+        said(page, "#h-counted", "calendars have gone over")
         assert page.evaluate(STICKING_OUT) == []
         assert page.evaluate(UNREADABLE) == []
         assert faults(page) == []
@@ -69,7 +69,7 @@ def test_it_works_without_javascript_and_by_keyboard(chromium: Browser, company:
     stage, pages = company
     with opened(chromium, stage.url, scripts=False) as page:
         page.goto(pages["status"])
-        said(page, "#h-counted", "calendars are moved")
+        said(page, "#h-counted", "calendars have gone over")
         waiting = page.locator("#show-needs_you")
         for _ in range(20):
             page.keyboard.press("Tab")
@@ -102,7 +102,7 @@ def test_news_come_by_themselves(chromium: Browser, company: tuple[Stage, dict[s
                 address,
             )
         assert answer.value.status == 200
-        said(page, "#h-counted", "calendars are moved")
+        said(page, "#h-counted", "calendars have gone over")
         assert page.evaluate("window.sameAsBefore") is True
         assert page.request.get(address).status == 204
         assert complaints.taken() == []

@@ -150,3 +150,10 @@ def read_all(move: Move) -> None:
 def test_a_page_with_nothing_on_it_asks_the_database_nothing(move: Move, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         ingest.events(move.source, [], begun_at=clock.now())
+
+
+def test_two_domains_that_look_alike_are_two_customers() -> None:
+    names = ("foo-bar.example", "foo.bar.example", f"{'a' * 60}.example", f"{'a' * 61}.example")
+    customers = [ingest._customer_of(f"ada@{name}") for name in (*names, *names)]
+    assert [customer.name for customer in customers] == [*names, *names]
+    assert len({customer.pk for customer in customers}) == 4

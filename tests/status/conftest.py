@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from django.core.cache import cache
 
 from calendars.models import Customer, Verdict
 from migrations_app.itineraries import Step
@@ -22,10 +21,8 @@ RAW = "invalid_grant 7f3a: Token has been expired or revoked (recall-req-991)"
 @pytest.fixture(autouse=True)
 def time_stands_still() -> Iterator[clock.ManualClock]:
     moment = clock.ManualClock(NOON)
-    cache.clear()
     with clock.use(moment):
         yield moment
-    cache.clear()
 
 
 @dataclass
