@@ -1,4 +1,7 @@
-"""A person of support moves a workspace by hand, from the first form to the last button."""
+"""A person of support moves a workspace by hand, from the first form to the last button.
+
+The stranger's walk goes the same way from an empty database; this one looks closer, and is `thorough`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.thorough,
     pytest.mark.processes,
     pytest.mark.skipif(sys.platform != "linux", reason="looks at processes by /proc"),
 ]
