@@ -199,9 +199,10 @@ def standing_of(batch: Batch, counts: Mapping[tuple[str, str], int]) -> Standing
     if batch.goes_back or batch.closed_at is not None:
         return Standing(None, going=False)
     active = {step for (state, step), n in counts.items() if n and state in ("planned", "moving", "over")}
-    done = any(n for (state, _step), n in counts.items() if state == "moved")
+    states = {state for (state, _step), n in counts.items() if n}
+    done = "moved" in states
     if not active:
-        return Standing(len(PHASES) if done else None if any(counts.values()) else PREPARE, going=not done)
+        return Standing(len(PHASES) if states == {"moved"} else None if states else PREPARE, going=not states)
     going = any(allows(batch.goal, step) for step in active) and batch.reached != batch.goal
     if not done and not allows(batch.goal, Step.RECREATE):
         return Standing(PREPARE, going=bool(batch.goal) and batch.reached != batch.goal)

@@ -186,7 +186,7 @@ def counts(*some: tuple[str, Step]) -> dict[tuple[str, str], int]:
         (Step.DELETE_OLD, [("over", Step.DELETE_OLD), ("moved", Step.DELETE_OLD)], TIDY_UP, True),
         (Step.DELETE_OLD, [("moved", Step.DELETE_OLD), ("moving", Step.RECREATE)], HAND_OVER, True),
         (Step.DELETE_OLD, [("moved", Step.DELETE_OLD)], 4, False),
-        (Step.DELETE_OLD, [("moved", Step.DELETE_OLD), ("needs_you", Step.RECREATE)], 4, False),
+        (Step.DELETE_OLD, [("moved", Step.DELETE_OLD), ("needs_you", Step.RECREATE)], None, False),
         (Step.DELETE_OLD, [("needs_you", Step.RECREATE)], None, True),
         (Step.DELETE_OLD, [], PREPARE, True),
     ],
