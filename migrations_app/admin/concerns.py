@@ -271,16 +271,11 @@ def _of_the_outside(now: datetime) -> list[Concern]:
     ]
 
 
-def inquiries() -> Listed:
-    """Return what customers told us and nobody has answered."""
-    return Listed(Inquiry.objects.filter(answered_at=None), list_url(Inquiry, answered_at__isempty=1))
-
-
 def _of_messages() -> list[Concern]:
     return [
         Concern(
             "inquiries",
-            inquiries(),
+            Listed(Inquiry.objects.filter(answered_at=None), list_url(Inquiry, answered_at__isempty=1)),
             ngettext_lazy(
                 "{shown} inquiry of a customer is not answered",
                 "{shown} inquiries of customers are not answered",
