@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from calendars.admin.base import AuditedAdmin
-from calendars.models import ApiToken, AuditEntry, Scope
+from calendars.admin.base import RevocableAdmin
+from calendars.models import ApiToken, Scope
 from calendars.models.api_token import new_secret
 from recallops import clock
-from recallops.admin_base import post_action
 from recallops.admin_display import badge, moment
 
 REVOKED = _("Revoked. Who asks with this token is refused from now on.")
-GONE_ALREADY = _("It was revoked already.")
 PAST = _("This moment is over. Choose a later one, or none.")
 STATE_COLOURS = {"valid": "success", "expired": "warning", "revoked": "danger"}
 
@@ -45,7 +42,7 @@ class ApiTokenForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(AuditedAdmin):
+class ApiTokenAdmin(RevocableAdmin):
     """What opens the API to the company's own application."""
 
     empty_help = (
@@ -68,7 +65,7 @@ class ApiTokenAdmin(AuditedAdmin):
     search_help_text = "Begin of a label or of a token"
     ordering = ["-pk"]
     change_form_outer_before_template = "recallops/token_revoke.html"
-    controls: ClassVar = ("revoked_at", "expires_at")
+    revoked_words = REVOKED
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Leave the digest where it is: no page needs it."""
@@ -87,22 +84,6 @@ class ApiTokenAdmin(AuditedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Let nothing be changed afterwards: what a token may read was agreed on when it was made."""
         return self.get_fields(request, obj) if obj else []
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes a token."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes one: its row says who had it."""
-        return False
-
-    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Revoking is the one change."""
-        return request.user.has_perm("calendars.change_apitoken")
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may revoke a token may see it."""
-        return request.user.has_perm("calendars.view_apitoken") or self.has_revoke_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Make the token; its text lives as long as this request."""
@@ -128,15 +109,6 @@ class ApiTokenAdmin(AuditedAdmin):
         """Tell the page whether its person may press the button."""
         context["may_revoke"] = self.has_revoke_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
-
-    @post_action(label=_("revoke"), permission="revoke")
-    def revoke(self, request: HttpRequest, obj: ApiToken) -> str:
-        """Close it for good."""
-        with transaction.atomic():
-            if not obj.revoke():
-                return str(GONE_ALREADY)
-            AuditEntry.objects.record(actor=request.user, action="apitoken.revoke", subject=obj)
-        return str(REVOKED)
 
     @admin.display(description=_("state"))
     def state_text(self, obj: ApiToken) -> SafeString:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
+from django.db import transaction
 from django.db.models import (
     BooleanField,
     DateTimeField,
@@ -19,10 +20,11 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from calendars.models import AuditEntry, Connection, Region
 from calendars.providers.dashboards import vendor_pages
-from recallops.admin_base import ModelAdmin
+from recallops.admin_base import ModelAdmin, post_action
 from recallops.admin_display import link
 
 PLAIN = (BooleanField, DateTimeField, DurationField, FloatField, ForeignKey, IntegerField)
@@ -83,6 +85,41 @@ class AuditedAdmin(ModelAdmin):
 
     def _note(self, request: HttpRequest, obj: Model, what: str, **data: Any) -> None:
         AuditEntry.objects.record(actor=request.user, action=f"{self.opts.model_name}.{what}", subject=obj, **data)
+
+
+class RevocableAdmin(AuditedAdmin):
+    """What is made once, shown once, and revoked: nobody changes it, and its row says for good who had it."""
+
+    revoked_words: ClassVar[Any] = ""
+    """What is said after it was revoked."""
+
+    controls: ClassVar = ("revoked_at", "expires_at")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes it."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes it."""
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Revoking is the one change."""
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may revoke it may see it."""
+        seen = request.user.has_perm(f"{self.opts.app_label}.view_{self.opts.model_name}")
+        return seen or self.has_revoke_permission(request, obj)
+
+    @post_action(label=gettext_lazy("revoke"), permission="revoke")
+    def revoke(self, request: HttpRequest, obj: Any) -> str:
+        """Close it for good."""
+        with transaction.atomic():
+            if not obj.revoke():
+                return _("It was revoked already.")
+            AuditEntry.objects.record(actor=request.user, action=f"{self.opts.model_name}.revoke", subject=obj)
+        return str(self.revoked_words)
 
 
 def _values(opts: Any, form: Any, changed: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:

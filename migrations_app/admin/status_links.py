@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from calendars.admin.base import AuditedAdmin
+from calendars.admin.base import RevocableAdmin
 from calendars.models import AuditEntry
 from migrations_app.models import StatusLink
 from migrations_app.models.status_link import digest_of, new_secret
 from recallops import clock
-from recallops.admin_base import post_action, row_number
+from recallops.admin_base import row_number
 from recallops.admin_display import badge, moment
 from recallops.admin_widgets import Select
 
 REVOKED = _("Revoked. Whoever opens it is told that it opens nothing.")
-GONE_ALREADY = _("It was revoked already.")
 LONGEST = timedelta(days=366)
 OF_STRANGERS = (
     *("gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "live.com", "msn.com", "icloud.com", "me.com"),
@@ -90,7 +88,7 @@ class StatusLinkForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(StatusLink)
-class StatusLinkAdmin(AuditedAdmin):
+class StatusLinkAdmin(RevocableAdmin):
     """What opens a customer's status page."""
 
     empty_help = (
@@ -113,7 +111,7 @@ class StatusLinkAdmin(AuditedAdmin):
     ordering = ["-pk"]
     autocomplete_fields = ["customer"]
     change_form_outer_before_template = "admin/migrations_app/statuslink/state.html"
-    controls: ClassVar = ("revoked_at", "expires_at")
+    revoked_words = REVOKED
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Leave the digest where it is: no page needs it."""
@@ -132,22 +130,6 @@ class StatusLinkAdmin(AuditedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Let nothing be changed afterwards: whoever has the link was told what it is."""
         return self.get_fields(request, obj) if obj else []
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes a link."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes one: its row says who had it."""
-        return False
-
-    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Revoking is the one change."""
-        return request.user.has_perm("migrations_app.change_statuslink")
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may revoke a link may see it."""
-        return request.user.has_perm("migrations_app.view_statuslink") or self.has_revoke_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Make the link, and revoke the one that it replaces; its secret lives as long as this request."""
@@ -183,15 +165,6 @@ class StatusLinkAdmin(AuditedAdmin):
         context["may_replace"] = link is not None and self.has_add_permission(request)
         context["visits"] = link.visits.all()[:MOST_VISITS] if link is not None else []
         return super().render_change_form(request, context, *args, **kwargs)
-
-    @post_action(label=_("revoke"), permission="revoke")
-    def revoke(self, request: HttpRequest, obj: StatusLink) -> str:
-        """Close it for good."""
-        with transaction.atomic():
-            if not obj.revoke():
-                return str(GONE_ALREADY)
-            AuditEntry.objects.record(actor=request.user, action="statuslink.revoke", subject=obj)
-        return str(REVOKED)
 
     @admin.display(description=_("state"))
     def state_text(self, obj: StatusLink) -> SafeString:
