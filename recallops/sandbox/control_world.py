@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -192,7 +193,21 @@ def client(world: World, given: dict[str, Any]) -> None:
         secret=given.get("secret", ""),
         certificate=given.get("certificate", ""),
         private_key=given.get("private_key", ""),
+        redirect_uris=[_redirect_uri(uri) for uri in given.get("redirect_uris", ())],
     )
+
+
+def redirect(world: World, given: dict[str, Any]) -> dict[str, Any]:
+    """Register a redirect URI for every OAuth client that is there."""
+    world.add_redirect(_redirect_uri(given["uri"]))
+    return {"clients": len(world.clients)}
+
+
+def _redirect_uri(uri: Any) -> str:
+    """Return an address that a `Location` header can carry as it is."""
+    if not isinstance(uri, str) or re.fullmatch(r"https?://[!-\"$-~]+", uri) is None:
+        raise BadArguments("a redirect URI is an absolute http or https address without spaces and fragment")
+    return uri
 
 
 def account(world: World, given: dict[str, Any]) -> dict[str, Any]:
@@ -354,6 +369,7 @@ HANDLERS: dict[str, Callable[[World, dict[str, Any]], Any]] = {
     "calendar": calendar,
     "lie/drop-bot": drop_bot,
     "client": client,
+    "redirect": redirect,
     "account": account,
     "revoke": revoke,
     "meeting": make_meeting,

@@ -32,6 +32,7 @@ class OAuthClient:
     secret: str = field(default="", repr=False)
     certificate: str = field(default="", repr=False)
     private_key: str = field(default="", repr=False)
+    redirect_uris: tuple[str, ...] = ()  # where the identity provider may lead a person back to
 
 
 @dataclass(frozen=True, slots=True)

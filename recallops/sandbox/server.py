@@ -1,4 +1,4 @@
-"""The door over HTTP: one port for each region and one for control, all on the loopback of this machine.
+"""The door over HTTP: a port for each region, one for the identity provider, one for control, all on the loopback.
 
 Requests are read by hand: the standard library's handler parses headers as an e-mail, which costs more than the call.
 """
@@ -162,10 +162,11 @@ class Doors:
         control: Control,
         *,
         ports: dict[str, int] | None = None,
+        identity_port: int = 0,
         control_port: int = 0,
         host: str = "127.0.0.1",
     ) -> None:
-        """Bind all ports (0 takes any) and tell the regions their base URLs. Nothing is answered before `start()`."""
+        """Bind all ports (0 takes any) and tell the world its base URLs. Nothing is answered before `start()`."""
         self.world = world
         self._sender = Sender(world)
         self._stopped = threading.Event()
@@ -173,15 +174,13 @@ class Doors:
         self._servers: list[_Server] = []
         try:
             for region in world.regions.values():
-                server = _Server((host, (ports or {}).get(region.code, 0)), world, region.handle)
-                self._servers.append(server)
-                region.base_url = f"http://{host}:{server.server_address[1]}"
-            server = _Server((host, control_port), world, control.handle)
-            self._servers.append(server)
+                region.base_url = self._bind(host, (ports or {}).get(region.code, 0), region.handle)
+            self.identity_url = self._bind(host, identity_port, world.identity.handle)
+            self.control_url = self._bind(host, control_port, control.handle)
         except OSError:
             self._close()
             raise
-        self.control_url = f"http://{host}:{server.server_address[1]}"
+        world.identity.base_url = self.identity_url
 
     def start(self) -> None:
         """Begin to answer."""
@@ -203,6 +202,11 @@ class Doors:
         for thread in self._threads:
             thread.join()
         self._close()
+
+    def _bind(self, host: str, port: int, handle: Callable[[Request], Response]) -> str:
+        server = _Server((host, port), self.world, handle)
+        self._servers.append(server)
+        return f"http://{host}:{server.server_address[1]}"
 
     def _close(self) -> None:
         for server in self._servers:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SandboxTransport(httpx.BaseTransport):
-    """Carries calls to the regions of a world, and the failures of a network that faults ask for."""
+    """Carries calls to a world's regions and its identity provider, and the failures that faults ask for."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -22,10 +22,10 @@ class SandboxTransport(httpx.BaseTransport):
         """Answer one call, or raise what httpx raises when a connection fails."""
         url = request.url
         with self.world.lock:
-            region = self.world.region_at(url.netloc.decode("ascii"))
-            if region is None:
+            door = self.world.door_at(url.netloc.decode("ascii"))
+            if door is None:
                 raise httpx.ConnectError("Name or service not known", request=request)
-            answer = region.handle(
+            answer = door.handle(
                 Request(
                     request.method,
                     url.path,

@@ -10,11 +10,13 @@ import hashlib
 import random
 import threading
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from recallops.sandbox import persistence
 from recallops.sandbox.faults import Faults
+from recallops.sandbox.identity import Identity
 from recallops.sandbox.meetings import (
     GOOGLE,
     OUTLOOK,
@@ -62,6 +64,7 @@ class World:
         self.log = RequestLog()
         self.outbox = Outbox(self)
         self.regions: dict[str, Region] = {}
+        self.identity = Identity(self)
         self.clients: dict[tuple[str, str], OAuthClient] = {}
         self.accounts: dict[AccountKey, Account] = {}
         self.grants: dict[str, Grant] = {}
@@ -125,12 +128,25 @@ class World:
     # --- accounts -----------------------------------------------------------------------------------------------
 
     def add_client(
-        self, platform: str, client_id: str, *, secret: str = "", certificate: str = "", private_key: str = ""
+        self,
+        platform: str,
+        client_id: str,
+        *,
+        secret: str = "",
+        certificate: str = "",
+        private_key: str = "",
+        redirect_uris: Iterable[str] = (),
     ) -> OAuthClient:
         """Register a company's OAuth client. Credentials of a client that was never registered are not compared."""
-        client = OAuthClient(platform, client_id, secret, certificate, private_key)
+        client = OAuthClient(platform, client_id, secret, certificate, private_key, tuple(redirect_uris))
         self.clients[platform, client_id] = client
         return client
+
+    def add_redirect(self, uri: str) -> None:
+        """Register a redirect URI for every client that is there."""
+        for key, client in self.clients.items():
+            if uri not in client.redirect_uris:
+                self.clients[key] = replace(client, redirect_uris=(*client.redirect_uris, uri))
 
     def add_account(self, platform: str, email: str, name: str = "") -> Account:
         """Open an account; the same one twice is the same account."""
@@ -353,11 +369,12 @@ class World:
         self.regions[code] = region
         return region
 
-    def region_at(self, netloc: str) -> Region | None:
-        """Return the region that answers at a host (with its port, when it has one)."""
-        for region in self.regions.values():
-            if region.base_url.partition("//")[2] == netloc:
-                return region
+    def door_at(self, netloc: str) -> Region | Identity | None:
+        """Return who answers at a host (with its port, when it has one)."""
+        doors: list[Region | Identity] = [*self.regions.values(), self.identity]
+        for door in doors:
+            if door.base_url.partition("//")[2] == netloc:
+                return door
         return None
 
     def save(self, path: Path | str) -> None:
@@ -377,3 +394,7 @@ class World:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.lock = threading.RLock()
+        if "identity" not in state:  # saved before there was an identity provider
+            self.identity = Identity(self)
+            for client in self.clients.values():
+                object.__setattr__(client, "redirect_uris", ())

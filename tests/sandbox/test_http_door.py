@@ -253,7 +253,7 @@ def test_the_command_serves_until_told_to_stop_and_resumes_on_the_same_ports(tmp
     options = ("--state", str(tmp_path / "state"), "--rate-factor", "0.05", "--seed", "3")
     first = Command(*options)
     try:
-        assert set(first.line) == {"control", "resumed", "seed", "regions"}
+        assert set(first.line) == {"control", "identity", "resumed", "seed", "regions"}
         assert (first.line["resumed"], first.line["seed"]) == (False, 3)
         us = first.line["regions"]["us-west-2"]
         workspace = us["workspaces"]["main"]

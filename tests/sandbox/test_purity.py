@@ -10,7 +10,11 @@ import pytest
 
 CORE = Path(__file__).parents[2] / "recallops" / "sandbox"
 # What a module may use besides the standard library and the sandbox itself.
-MORE = {"transport": {"httpx"}, "ics_reading": {"icalendar", "recurring_ical_events"}}
+MORE = {
+    "transport": {"httpx"},
+    "ics_reading": {"icalendar", "recurring_ical_events"},
+    "identity_assertion": {"cryptography"},
+}
 
 
 @pytest.mark.parametrize("module", sorted(path.stem for path in CORE.glob("*.py")))

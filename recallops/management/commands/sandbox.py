@@ -31,6 +31,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--regions", nargs="+", default=["us-west-2", "eu-central-1"], metavar="CODE")
         parser.add_argument("--ports", nargs="+", type=int, default=[], metavar="PORT", help="one a region; 0: any")
+        parser.add_argument("--identity-port", type=int, default=0)
         parser.add_argument("--control-port", type=int, default=0)
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--workspace", default="main", help="slug of the workspace that each new region gets")
@@ -61,6 +62,7 @@ class Command(BaseCommand):
         with world.lock:
             line = {
                 "control": doors.control_url,
+                "identity": doors.identity_url,
                 "resumed": resumed,
                 "seed": world.seed,
                 "regions": regions_json(world),
@@ -81,19 +83,25 @@ def _ports(world: World, codes: list[str], given: list[int]) -> dict[str, int]:
         raise CommandError("--ports needs one port for each of --regions")
     ports = {}
     for code, region in world.regions.items():
-        tail = region.base_url.rpartition(":")[2]
-        if tail.isdigit():
-            ports[code] = int(tail)
+        if port := _port(region.base_url):
+            ports[code] = port
     ports.update({code: port for code, port in zip(codes, given, strict=False) if port})
     return ports
 
 
+def _port(url: str) -> int:
+    """Return the port of a base URL; 0 when it names none."""
+    tail = url.rpartition(":")[2]
+    return int(tail) if tail.isdigit() else 0
+
+
 def _open(world: World, control: Control, ports: dict[str, int], options: dict[str, Any]) -> Doors:
     wished: dict[str, Any] = {"control_port": options["control_port"], "host": options["host"]}
+    identity_port = options["identity_port"] or _port(world.identity.base_url)
     try:
-        return Doors(world, control, ports=ports, **wished)
+        return Doors(world, control, ports=ports, identity_port=identity_port, **wished)
     except OSError as trouble:
-        if any(options["ports"]) or options["control_port"]:
+        if any(options["ports"]) or options["control_port"] or options["identity_port"]:
             raise CommandError(f"a port cannot be had: {trouble}") from None
         return Doors(world, control, **wished)  # the ports of last time are taken by somebody else
 
