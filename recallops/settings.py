@@ -226,6 +226,38 @@ if env.given("EMAIL_URL") and not DEVELOPMENT:
 # Requests a minute for each link to a status page, a tenth of them at once. A page that is open asks twice a minute.
 STATUS_PER_MINUTE = env.whole("STATUS_PER_MINUTE", default=600, least=1)
 
+# Where people let the company's clients read their calendars again (docs/status.md). Google is asked for a token that
+# lasts; scopes are what Recall needs. Without an address to revoke at, no consent is given up.
+IDENTITY: dict[str, dict[str, Any]] = {
+    "google_calendar": {
+        "authorize": env.text("GOOGLE_AUTHORIZE_URL", default="https://accounts.google.com/o/oauth2/v2/auth"),
+        "token": env.text("GOOGLE_TOKEN_URL", default="https://oauth2.googleapis.com/token"),
+        "account": env.text("GOOGLE_ACCOUNT_URL", default="https://openidconnect.googleapis.com/v1/userinfo"),
+        "revoke": env.text("GOOGLE_REVOKE_URL", default="https://oauth2.googleapis.com/revoke"),
+        "scopes": env.texts(
+            "GOOGLE_SCOPES",
+            default=[
+                "https://www.googleapis.com/auth/calendar.events.readonly",
+                "https://www.googleapis.com/auth/userinfo.email",
+            ],
+        ),
+        "asks": {"access_type": "offline", "prompt": "consent"},
+    },
+    "microsoft_outlook": {
+        "authorize": env.text(
+            "MICROSOFT_AUTHORIZE_URL", default="https://login.microsoftonline.com/common/oauth2/v2.0/authorize"
+        ),
+        "token": env.text("MICROSOFT_TOKEN_URL", default="https://login.microsoftonline.com/common/oauth2/v2.0/token"),
+        "account": env.text("MICROSOFT_ACCOUNT_URL", default="https://graph.microsoft.com/v1.0/me/calendar"),
+        "revoke": "",
+        "scopes": env.texts(
+            "MICROSOFT_SCOPES",
+            default=["offline_access", "openid", "email", "https://graph.microsoft.com/Calendars.Read"],
+        ),
+        "asks": {"prompt": "select_account"},
+    },
+}
+
 # The API for the company's own application.
 
 # Requests a minute for each token, a tenth of them at once.

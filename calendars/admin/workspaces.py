@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -283,10 +285,20 @@ class OAuthClientForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = OAuthClient
-        fields = ["platform", "client_id"]
+        fields = ["platform", "client_id", "reconnects"]
+
+    def clean(self) -> dict[str, Any]:
+        """A client that people use opens their codes here: it needs its secret, or certificate and key."""
+        found: dict[str, Any] = super().clean() or {}
+        there = {name for name in SEALED if found.get(f"new_{name}") or getattr(self.instance, name)}
+        if found.get("reconnects") and not ("client_secret" in there or {"certificate", "private_key"} <= there):
+            self.add_error("reconnects", str(NEEDS_SECRET))
+        return found
 
 
 SEALED = ("client_secret", "certificate", "private_key")
+NEEDS_SECRET = _("Give the client's secret first, or its certificate and key: people's codes are opened with it.")
+NO_SITE = _("SITE_URL is not set: without it nobody can be led back here (docs/configuration.md).")
 
 
 @admin.register(OAuthClient)
@@ -295,19 +307,22 @@ class OAuthClientAdmin(AuditedAdmin):
 
     empty_help = (
         _(
-            "Needed only where the provider does not show a client's secret, as with certificates. Without such "
-            "clients this stays empty."
+            "Needed where the provider does not show a client's secret, as with certificates, and where people may "
+            "connect their calendars again by themselves. Without such clients this stays empty."
         ),
         "admin:calendars_oauthclient_add",
         _("Add a client"),
     )
 
     form = OAuthClientForm
-    list_display = ["client_id", "platform", "stored"]
-    list_filter = ["platform"]
+    list_display = ["client_id", "platform", "stored", "reconnects"]
+    list_filter = ["platform", "reconnects"]
     search_fields = ["client_id"]
-    fields = ["platform", "client_id", "new_client_secret", "new_certificate", "new_private_key", "stored"]
-    readonly_fields = ["stored"]
+    fields = [
+        *("platform", "client_id", "new_client_secret", "new_certificate", "new_private_key", "stored"),
+        *("reconnects", "redirect_address"),
+    ]
+    readonly_fields = ["stored", "redirect_address"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Ask whether there is a secret without opening it."""
@@ -321,6 +336,11 @@ class OAuthClientAdmin(AuditedAdmin):
         """Which secrets are there."""
         there = [name.replace("_", " ") for name in SEALED if getattr(obj, f"has_{name}", False)]
         return ", ".join(there) or "nothing"
+
+    @admin.display(description=_("redirect address"))
+    def redirect_address(self, obj: Any) -> str:
+        """What is to be registered with the client at Google or Microsoft."""
+        return f"{settings.SITE_URL}{reverse('status:back')}" if settings.SITE_URL else str(NO_SITE)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Store the secrets that were typed."""

@@ -195,7 +195,7 @@ class ApiKey(models.Model):
 
 
 class OAuthClient(models.Model):
-    """The company's own Google or Microsoft client, for calendars whose secret the provider does not echo."""
+    """The company's own Google or Microsoft client: where the provider does not echo its secret, or people use it."""
 
     platform = models.CharField(
         max_length=24,
@@ -205,6 +205,12 @@ class OAuthClient(models.Model):
     client_secret = EncryptedTextField(blank=True)
     certificate = EncryptedTextField(blank=True, help_text="PEM, for certificate authentication.")
     private_key = EncryptedTextField(blank=True, help_text="PEM.")
+    reconnects = models.BooleanField(
+        "people may connect again",
+        default=False,
+        help_text="Whose calendar waits for them may connect it again on their status page. The redirect address below "
+        "must be registered with this client first, or they are led to an error page.",
+    )
 
     class Meta:
         verbose_name = "OAuth client"

@@ -14,6 +14,7 @@ from migrations_app.models.batch import (
     ItemStatus,
     Severity,
 )
+from migrations_app.models.consent import Consent
 from migrations_app.models.draft import BatchDraft
 from migrations_app.models.inquiry import Inquiry
 from migrations_app.models.message import MailTemplate, Message, Milestone, Notice
@@ -35,6 +36,7 @@ __all__ = [
     "BatchDraft",
     "BatchStatus",
     "Check",
+    "Consent",
     "CoverageReading",
     "ErrorKind",
     "Finding",

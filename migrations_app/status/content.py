@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from calendars.models import Assignment, Customer, Occurrence, Platform, Verdict
+from migrations_app import consents
 from migrations_app.coverage import COVERED
 from migrations_app.itineraries import Step, allows
 from migrations_app.models import Batch, BatchStatus, ErrorKind, Item, ItemStatus, Milestone, Notice, ShareGroup
@@ -72,6 +73,7 @@ class CalendarLine:
     state: str
     word: str
     sentence: str
+    connect: int | None  # under which its person may connect it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +286,9 @@ def _left(batch: Batch, standing: Standing, by_state: dict[str, int]) -> str:
 
 def _calendars(batch: Batch, items: Any, page: int) -> list[CalendarLine]:
     rank = Case(*[When(state=state, then=Value(place)) for place, state in enumerate(words.STATES)])
+    again = Case(When(consents.possible(), then=F("pk")))
     rows = items.order_by(rank, "connection__calendar__email", "pk").values_list(
-        "connection__calendar__email", "connection__calendar__platform", "state", "step"
+        "connection__calendar__email", "connection__calendar__platform", "state", "step", again
     )
     return [
         CalendarLine(
@@ -294,8 +297,9 @@ def _calendars(batch: Batch, items: Any, page: int) -> list[CalendarLine]:
             state=state,
             word=str(words.STATES[state]),
             sentence=words.of_calendar(batch, state, step),
+            connect=connect,
         )
-        for email, platform, state, step in rows[(page - 1) * PER_PAGE : page * PER_PAGE]
+        for email, platform, state, step, connect in rows[(page - 1) * PER_PAGE : page * PER_PAGE]
     ]
 
 

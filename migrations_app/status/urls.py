@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from migrations_app.status import views
+from migrations_app.status import reconnect, views
 
 app_name = "status"
 urlpatterns = [
+    path("back/", reconnect.back, name="back"),  # no secret: Google and Microsoft have to know this address
     path("<str:secret>/", views.page, name="page"),
     path("<str:secret>/live/", views.live, name="live"),
     path("<str:secret>/tell/", views.tell, name="tell"),
+    path("<str:secret>/connect/<int:number>/", reconnect.begin, name="connect"),
     path("<str:secret>/move.json", views.data, name="data"),
     path("<str:secret>/move.ics", views.window, name="window"),
 ]

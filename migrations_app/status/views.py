@@ -116,6 +116,8 @@ def _context(request: HttpRequest, link: StatusLink, secret: str) -> dict[str, A
         "others": others,
         "form": InquiryForm(),
         "told": "told" in request.GET,
+        "reconnected": words.RECONNECTED.get(request.GET.get("reconnect", "")),
+        "is_done": request.GET.get("reconnect") == "done",
         "tell_url": reverse("status:tell", args=[secret]),
         "seen": digest_of([asdict(move) if move else None, others, str(viewer_zone.current())]),
         "page_url": reverse("status:page", args=[secret]),

@@ -76,6 +76,21 @@ DELAYED = _("Delayed: the move has not gone on for a while.")
 
 TOO_MUCH_TOLD = _("You have told us a lot that we have not answered yet. We will; please wait with what is more.")
 
+RECONNECTED = {
+    "done": _("Thank you. The calendar is being connected in the other region; here you see how it goes on."),
+    "other": _(
+        "You gave access with another address than the calendar's, and we have kept nothing of it. Try again, and sign "
+        "in with exactly the address that is shown below."
+    ),
+    "declined": _("You gave no access, and nothing has changed. You can try again at any time."),
+    "partly": _("We may not read the calendar with what you allowed. Try again, and leave everything ticked."),
+    "late": _("That took too long, or was done twice. Try again."),
+    "away": _("Google or Microsoft did not answer. Try again in a few minutes."),
+    "ours": _("Something is not set up well on our side. We have been told, and mend it; please try again later."),
+    "gone": _("This calendar does not wait for anybody at the moment."),
+}
+"""What came of connecting a calendar again."""
+
 MEETINGS = {
     "covered": _("will be recorded"),
     "arranged": _("being arranged"),

@@ -22,7 +22,7 @@ from calendars.relay import outbox
 from migrations_app import coverage, inventory
 from migrations_app.findings import Found, note
 from migrations_app.itineraries import Step, position
-from migrations_app.models import Batch, CoverageReading, Item, ItemStatus, Severity
+from migrations_app.models import Batch, Consent, CoverageReading, Item, ItemStatus, Severity
 from migrations_app.outcomes import DONE, How, Outcome, wait
 from recallops import clock
 
@@ -186,6 +186,7 @@ def _wipe(batch: Batch) -> None:
         batches_out__in=Batch.objects.filter(closed_at=None, draft=False).exclude(pk=batch.pk)
     ).update(holds_credentials=False)
     items = Item.objects.filter(batch=batch)
+    Consent.objects.filter(item__in=items).update(refresh_token="")
     mine = Connection.objects.filter(Q(items__in=items) | Q(items_as_target__in=items))
     leaving = Batch.objects.filter(closed_at=None, draft=False).exclude(pk=batch.pk).values("source")
     mine.exclude(workspace__in=leaving).update(refresh_token="", oauth_client_secret="")

@@ -4,12 +4,14 @@
 2. An equal calendar (same platform and address) is adopted, never made twice.
 3. A create whose answer was lost is settled by reading, not by trying again.
 4. Else: intent, create with the source's credentials and metadata, note the new id.
+5. Whose person consented anew (`consents.py`) is made with what they allowed, or, where the target has it, given that.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from itertools import takewhile
+from typing import Any
 
 from django.db import transaction
 
@@ -21,7 +23,7 @@ from calendars.providers.recall import RecallCalendar
 from calendars.relay import outbox
 from migrations_app import inventory
 from migrations_app.itineraries import Step
-from migrations_app.models import ErrorKind, Item
+from migrations_app.models import Consent, ErrorKind, Item
 from migrations_app.outcomes import DONE, Outcome, failed, user, wait
 from migrations_app.steps.holding import SOMEBODY_ELSE, still_held
 from recallops import clock
@@ -43,18 +45,19 @@ def run(item: Item) -> Outcome:
     connection = item.connection
     if connection is None:
         raise ValueError("an item of a calendar needs its connection")
+    consent = Consent.objects.fresh(item)
     if item.target_connection is not None and item.target_connection.status != "deleted":
-        return DONE
+        return DONE if consent is None else _connect_again(item.target_connection, consent)
     sync.read_again(connection)  # its user may have connected it just now
     if connection.status == "deleted":
         return failed(GONE, ErrorKind.PERMANENT)
     reason, remedy = inventory.why_not_movable(connection)
-    if reason:
+    if reason and consent is None:
         return user(f"{reason} {remedy}", inventory.whose_turn(connection))
-    return ensure(item, connection)
+    return ensure(item, connection, consent)
 
 
-def ensure(item: Item, like: Connection) -> Outcome:
+def ensure(item: Item, like: Connection, consent: Consent | None = None) -> Outcome:
     """See to it that there is a calendar like this one, once, where the item goes to."""
     where = item.batch.destination
     there = list(Connection.objects.live().filter(workspace=where, calendar=like.calendar)[:3])
@@ -65,10 +68,22 @@ def ensure(item: Item, like: Connection) -> Outcome:
         if unsure is not None:
             _found(unsure)
         _adopt(item, there[0], created=unsure is not None)
-        return DONE
+        return DONE if consent is None else _connect_again(there[0], consent)
     if unsure is not None:
         return settle(item, like, unsure)
-    return _create(item, like)
+    return _create(item, like, consent)
+
+
+def _connect_again(there: Connection, consent: Consent) -> Outcome:
+    """Give a calendar of the target what its person allowed. The same twice changes nothing, so no intent is needed."""
+    sync.read_again(there)
+    if there.status != "connected":
+        begun = clock.now()
+        fields = {name: value for name, value in consent.credentials(there).items() if value is not None}
+        changed = client_for(there.workspace).update_calendar(there.remote_id, fields=fields)
+        ingest.calendars(there.workspace, [changed], begun_at=begun)
+    consent.use()
+    return DONE
 
 
 def lost(item: Item) -> Outcome | None:
@@ -133,7 +148,7 @@ def _found(unsure: Intent) -> None:
     Intent.objects.filter(pk=unsure.pk).settle(happened=True, outcome="found there")
 
 
-def _create(item: Item, connection: Connection) -> Outcome:
+def _create(item: Item, connection: Connection, consent: Consent | None = None) -> Outcome:
     where = item.batch.destination
     if not still_held(item):
         return wait(SOMEBODY_ELSE, clock.now())
@@ -146,18 +161,11 @@ def _create(item: Item, connection: Connection) -> Outcome:
         sent_at=clock.now(),
         lease_token=item.lease_token,
     )
-    known = OAuthClient.objects.filter(
-        platform=connection.calendar.platform, client_id=connection.oauth_client_id
-    ).first()
+    credentials = consent.credentials(connection) if consent is not None else _credentials(connection)
     try:
         made = client_for(where).create_calendar(
             platform=connection.calendar.platform,
-            oauth_client_id=connection.oauth_client_id,
-            oauth_client_secret=connection.oauth_client_secret or (known.client_secret if known else None) or None,
-            oauth_client_certificate=(known.certificate or None) if known and not connection.has_secret else None,
-            oauth_client_private_key=(known.private_key or None) if known and not connection.has_secret else None,
-            oauth_refresh_token=connection.refresh_token,
-            oauth_email=connection.oauth_email or connection.platform_email or None,
+            **credentials,
             metadata=connection.metadata,
             idempotency_key=f"recallops-{_first_try(intent)}",
         )
@@ -174,7 +182,24 @@ def _create(item: Item, connection: Connection) -> Outcome:
             state=Intent.State.CONFIRMED, answered_at=clock.now(), settled_at=clock.now(), outcome=made.id
         )
         _adopt(item, _store(where, connection, made, begun_at=intent.sent_at), created=True)
+        if consent is not None:
+            consent.use()
     return DONE
+
+
+def _credentials(connection: Connection) -> dict[str, Any]:
+    """Return what opens a calendar, as its own region shows it, else as staff stored it."""
+    known = OAuthClient.objects.filter(
+        platform=connection.calendar.platform, client_id=connection.oauth_client_id
+    ).first()
+    return {
+        "oauth_client_id": connection.oauth_client_id,
+        "oauth_client_secret": connection.oauth_client_secret or (known.client_secret if known else None) or None,
+        "oauth_client_certificate": (known.certificate or None) if known and not connection.has_secret else None,
+        "oauth_client_private_key": (known.private_key or None) if known and not connection.has_secret else None,
+        "oauth_refresh_token": connection.refresh_token,
+        "oauth_email": connection.oauth_email or connection.platform_email or None,
+    }
 
 
 def _first_try(intent: Intent) -> int:

@@ -3,6 +3,7 @@
 1. The provider says *connected*, and for the same account; its word is read for all calendars in one list.
 2. Every coming event of the side that it leaves has its partner on the other one, field by field the same.
 3. What differs is a finding; an event that one region does not show after a while neither blocks nor is forgotten.
+   What only a calendar that fell off shows is taken for cancelled: no bot can hang on it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from calendars import assignments, sync
 from calendars.models import Connection, Event, IdMapping, Occurrence, Sweep, Workspace
 from migrations_app.findings import Found, gone, note
 from migrations_app.itineraries import Step
-from migrations_app.models import ErrorKind, Item, Severity
+from migrations_app.models import Consent, ErrorKind, Item, Severity
 from migrations_app.outcomes import DONE, Outcome, failed, user, wait
 from migrations_app.steps import recreate
 from recallops import clock
@@ -32,6 +33,9 @@ OTHER = "{where} connected another account ({found}); expected {expected}."
 MISSING = "{count} event(s) are not in {where} yet."
 MISSING_FOR_GOOD = "{count} coming event(s) of {calendar} are not shown by {where}, for example {example}."
 MISSING_REMEDY = "Their meetings stay where they are. Check the calendar in {where}."
+FELL_OFF_REMEDY = (
+    "It fell off in {origin}: they are taken for cancelled since. Should {where} show one after all, it is recorded."
+)
 DIFFER = "{count} event(s) of {calendar} differ between the regions in: {fields}."
 DIFFER_REMEDY = "The next change of the event brings both together; the start and link of the owner's region count."
 
@@ -60,6 +64,11 @@ def run(item: Item) -> Outcome:
         example = f"{missing[0].start:%Y-%m-%d %H:%M}"
         sentence = MISSING_FOR_GOOD.format(count=len(missing), calendar=item, where=where, example=example)
         remedy = MISSING_REMEDY.format(where=where)
+        sync.read_again(leaving)
+        if leaving.status == "disconnected":  # no bot can hang on what it showed last
+            with assignments.storing(where.family):
+                assignments.give_up([event.occurrence_id for event in missing])
+            remedy = FELL_OFF_REMEDY.format(where=where, origin=item.batch.origin)
         note(item.batch, Step(item.step), Found("missing", Severity.WARNING, sentence, remedy, item=item))
     else:
         gone(item.batch, "missing", item=item)
@@ -78,23 +87,34 @@ def _connected(item: Item, target: Connection) -> Outcome | None:
             return failed(OTHER.format(where=where, found=found, expected=expected), ErrorKind.CUSTOMER)
         return None
     if target.status == "disconnected":
-        return user(REFUSED.format(where=where))
-    if now - _made_at(target) > LONGEST_CONNECT:
+        if not _just_given(item, target):
+            return user(REFUSED.format(where=where))
+    elif now - _began(target) > LONGEST_CONNECT:
         minutes = LONGEST_CONNECT // timedelta(minutes=1)
         return failed(NEVER.format(where=where, minutes=minutes), ErrorKind.TEMPORARY)
     _reread_connections(where)
     return wait(CONNECTING.format(where=where), now + LOOK_EVERY)
 
 
-def _made_at(target: Connection) -> datetime:
-    changes = [change["created_at"] for change in target.status_changes if change.get("created_at")]
-    return min((datetime.fromisoformat(text) for text in changes), default=clock.now())
+def _just_given(item: Item, target: Connection) -> bool:
+    """Tell whether the target has a new consent that it has not tried yet."""
+    fell_off = _changed(target, "disconnected", since=clock.now() - LONGEST_CONNECT)
+    return Consent.objects.filter(item=item, used_at__gt=max(fell_off)).exists()
+
+
+def _began(target: Connection) -> datetime:
+    """Return when the target last began to connect it; now when the provider does not say."""
+    return max(_changed(target, "connecting"), default=clock.now())
+
+
+def _changed(target: Connection, status: str, *, since: datetime | None = None) -> list[datetime]:
+    changes = [one["created_at"] for one in target.status_changes if one["status"] == status and one.get("created_at")]
+    return [datetime.fromisoformat(text) for text in changes] + ([since] if since is not None else [])
 
 
 def _connected_since(target: Connection) -> datetime:
     """Return when the target connected it; long ago when the provider does not say, so that no wait is endless."""
-    changes = [c["created_at"] for c in target.status_changes if c["status"] == "connected" and c.get("created_at")]
-    return max((datetime.fromisoformat(text) for text in changes), default=datetime.min.replace(tzinfo=UTC))
+    return max(_changed(target, "connected"), default=datetime.min.replace(tzinfo=UTC))
 
 
 def _reread_connections(workspace: Workspace) -> None:

@@ -1,0 +1,127 @@
+"""A person connects their calendar again: from the status page to Google or Microsoft, and back.
+
+1. `begin` stores nothing. What it has to know when the person comes back is in a cookie of this one try, signed and
+   only for the address they come back to: the link, the item, the state and the PKCE verifier.
+2. `back` takes it up only where state and cookie agree, the link is still valid and the item still waits. It asks who
+   consented: nobody but the calendar's own account counts. Then the engine goes on (`consents.py`).
+3. Whatever came of it is said on the status page, whose address never leaves: the address to come back to has no secret
+   in it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_GET, require_safe
+
+from calendars.providers import identity
+from calendars.storable import storable
+from migrations_app import consents
+from migrations_app.status.access import by_link
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from migrations_app.models import StatusLink
+
+SALT = "status.reconnect"
+COOKIE = "connect_"
+LIFE = 15 * 60  # seconds that a person may take
+DECLINED = {"access_denied", "consent_required", "interaction_required", "login_required"}
+
+
+def redirect_uri() -> str:
+    """Return the address that Google and Microsoft send people back to; each client has to know it."""
+    return f"{settings.SITE_URL}{reverse('status:back')}"
+
+
+@require_safe
+@by_link
+def begin(request: HttpRequest, link: StatusLink, secret: str, number: int) -> HttpResponse:
+    """Send a person to where they consent."""
+    waiting = consents.find(link.customer, number)
+    if waiting is None:
+        return _to_page(secret, "gone")
+    state, verifier = secrets.token_urlsafe(32), identity.new_verifier()
+    there = identity.authorize_url(
+        waiting.client, email=waiting.email, state=state, verifier=verifier, redirect_uri=redirect_uri()
+    )
+    response = HttpResponseRedirect(there)
+    kept = {"secret": secret, "item": number, "state": state, "verifier": verifier}
+    response.set_cookie(
+        _cookie(state),
+        signing.dumps(kept, salt=SALT, compress=True),
+        max_age=LIFE,
+        path=reverse("status:back"),
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",  # they come back by a link from elsewhere
+    )
+    return response
+
+
+@require_GET
+def back(request: HttpRequest) -> HttpResponse:
+    """Take in what Google or Microsoft say of a try that was begun in this browser."""
+    state = request.GET.get("state", "")
+    kept = _kept(request, state)
+    if kept is None:
+        return render(request, "status/not_begun_here.html", status=400)
+    response = _come_back(request, kept["secret"], kept=kept)
+    response.delete_cookie(_cookie(state), path=reverse("status:back"), samesite="Lax")
+    return response
+
+
+@by_link
+def _come_back(request: HttpRequest, link: StatusLink, secret: str, kept: dict[str, Any]) -> HttpResponse:
+    return _to_page(secret, _outcome(request, link, kept))
+
+
+def _outcome(request: HttpRequest, link: StatusLink, kept: dict[str, Any]) -> str:
+    """Do what is to be done; return what came of it in a word of `words.RECONNECTED`."""
+    if request.GET.get("error", "") in DECLINED:
+        return "declined"
+    waiting = consents.find(link.customer, kept["item"])
+    if waiting is None:
+        return "gone"
+    code, error = request.GET.get("code", ""), request.GET.get("error", "")
+    try:
+        if error:
+            raise identity.NotGranted(identity.Why.OURS, storable(error[:60]))
+        granted = identity.redeem(waiting.client, code=code, verifier=kept["verifier"], redirect_uri=redirect_uri())
+    except identity.NotGranted as trouble:
+        identity.logger.warning("a consent came to nothing", extra={"detail": trouble.detail, "item": waiting.item.pk})
+        if trouble.why is identity.Why.OURS:
+            consents.refused(waiting, trouble.detail)
+        return trouble.why
+    if granted.email != waiting.email:
+        if not consents.is_known(waiting.client, granted.email):  # else it would cut off who is connected already
+            identity.take_back(waiting.client, granted)
+        return "other"
+    return "done" if consents.give(waiting, link=link, refresh_token=granted.refresh_token) else "gone"
+
+
+def _kept(request: HttpRequest, state: str) -> dict[str, Any] | None:
+    """Return what this browser keeps of a try; None when it was begun elsewhere, or too long ago."""
+    text = request.COOKIES.get(_cookie(state), "")
+    try:
+        kept: dict[str, Any] = signing.loads(text, salt=SALT, max_age=LIFE)
+    except signing.BadSignature:
+        return None
+    return kept if state and secrets.compare_digest(kept["state"].encode(), state.encode()) else None
+
+
+def _cookie(state: str) -> str:
+    return f"{COOKIE}{state[:12]}"  # one for each try: several may be on their way
+
+
+def _to_page(secret: str, outcome: str) -> HttpResponseRedirect:
+    said = urlencode({"show": "needs_you", "reconnect": outcome} if outcome != "done" else {"reconnect": outcome})
+    return HttpResponseRedirect(f"{reverse('status:page', args=[secret])}?{said}")
