@@ -40,7 +40,6 @@ from recallops import clock
 AS_FOUND = "as found: a bot was scheduled for it"
 BY_APPLICATION = "the company's application scheduled a bot for it"
 ELSEWHERE = "its event belongs to another calendar now"
-NOT_SHOWN = "its calendar fell off, and where it was connected again it is not shown"
 CHUNK = 500
 MOST_SAMPLES = 20_000  # events whose keys are looked at to find their pattern
 
@@ -388,14 +387,6 @@ def let_go(occurrences: Collection[int]) -> None:
     empty = Occurrence.objects.filter(pk__in=occurrences, events=None)
     left = list(empty.exclude(assignment=None).values_list("assignment", flat=True))
     empty.update(wanted=False, reason=ELSEWHERE)
-    wake(left)
-
-
-def give_up(occurrences: Collection[int]) -> None:
-    """Take for cancelled what only a calendar that fell off shows; whoever shows it again brings it back."""
-    rows = Occurrence.objects.filter(pk__in=occurrences)
-    left = list(rows.exclude(assignment=None).values_list("assignment", flat=True))
-    rows.update(wanted=False, reason=NOT_SHOWN)
     wake(left)
 
 

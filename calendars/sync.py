@@ -149,8 +149,13 @@ def read_again(connection: Connection) -> None:
     if connection.status != ConnectionStatus.DISCONNECTED:
         return
     if connection.read_begun_at is None or connection.read_begun_at < clock.now() - JUST_NOW:
-        _is_gone(connection, client_for(connection.workspace))
-        connection.refresh_from_db()
+        read_now(connection)
+
+
+def read_now(connection: Connection) -> None:
+    """Read a calendar itself, without its events; its row follows. Raises ProviderError."""
+    _is_gone(connection, client_for(connection.workspace))
+    connection.refresh_from_db()
 
 
 def _fetch(sweep: Sweep, client: RecallClient) -> Page[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.indexes import OpClass
@@ -191,3 +192,9 @@ class Connection(models.Model):
     def connected(self) -> bool:
         """Tell whether the provider reads this calendar."""
         return self.status == ConnectionStatus.CONNECTED
+
+    def last_became(self, status: str) -> datetime | None:
+        """Return when it last took on a status; None when the provider does not say."""
+        changes = [change for change in self.status_changes if change["status"] == status]
+        moments = [change["created_at"] for change in changes if change.get("created_at")]
+        return max((datetime.fromisoformat(text) for text in moments), default=None)

@@ -20,7 +20,7 @@ import logging
 import secrets
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -31,6 +31,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from django.conf import settings
 
+from recallops import clock
 from recallops.redaction import remember
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _credentials(client: OAuthClient, audience: str) -> dict[str, str]:
         return {"client_secret": client.client_secret}
     try:
         certificate = x509.load_pem_x509_certificate(client.certificate.encode())
-        now = datetime.now(UTC)
+        now = clock.now()
         claims = {
             "aud": audience,
             "iss": client.client_id,

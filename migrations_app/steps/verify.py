@@ -3,7 +3,6 @@
 1. The provider says *connected*, and for the same account; its word is read for all calendars in one list.
 2. Every coming event of the side that it leaves has its partner on the other one, field by field the same.
 3. What differs is a finding; an event that one region does not show after a while neither blocks nor is forgotten.
-   What only a calendar that fell off shows is taken for cancelled: no bot can hang on it.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from recallops import clock
 LOOK_EVERY = timedelta(seconds=20)
 LONGEST_CONNECT = timedelta(minutes=30)
 LONGEST_MISSING = timedelta(minutes=15)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 CONNECTING = "{where} is still connecting it."
 NEVER = "{where} has been connecting it for more than {minutes} minutes."
@@ -33,9 +33,7 @@ OTHER = "{where} connected another account ({found}); expected {expected}."
 MISSING = "{count} event(s) are not in {where} yet."
 MISSING_FOR_GOOD = "{count} coming event(s) of {calendar} are not shown by {where}, for example {example}."
 MISSING_REMEDY = "Their meetings stay where they are. Check the calendar in {where}."
-FELL_OFF_REMEDY = (
-    "It fell off in {origin}: they are taken for cancelled since. Should {where} show one after all, it is recorded."
-)
+FELL_OFF_REMEDY = "The calendar fell off in {origin}: they are taken for cancelled. Should {where} show one after all, it is recorded."
 DIFFER = "{count} event(s) of {calendar} differ between the regions in: {fields}."
 DIFFER_REMEDY = "The next change of the event brings both together; the start and link of the owner's region count."
 
@@ -52,7 +50,8 @@ def run(item: Item) -> Outcome:
         return lost
     if (not_yet := _connected(item, staying)) is not None:
         return not_yet
-    patient = clock.now() - _connected_since(staying) < LONGEST_MISSING
+    since = staying.last_became("connected") or LONG_AGO  # so that no wait is endless
+    patient = clock.now() - since < LONGEST_MISSING
     if patient and (count := _not_there(leaving, staying)):
         _hasten(where)
         return wait(MISSING.format(count=count, where=where), clock.now() + LOOK_EVERY)
@@ -63,12 +62,9 @@ def run(item: Item) -> Outcome:
             return wait(MISSING.format(count=len(missing), where=where), clock.now() + LOOK_EVERY)
         example = f"{missing[0].start:%Y-%m-%d %H:%M}"
         sentence = MISSING_FOR_GOOD.format(count=len(missing), calendar=item, where=where, example=example)
-        remedy = MISSING_REMEDY.format(where=where)
-        sync.read_again(leaving)
-        if leaving.status == "disconnected":  # no bot can hang on what it showed last
-            with assignments.storing(where.family):
-                assignments.give_up([event.occurrence_id for event in missing])
-            remedy = FELL_OFF_REMEDY.format(where=where, origin=item.batch.origin)
+        sync.read_now(leaving)
+        fell_off = leaving.status == "disconnected"
+        remedy = (FELL_OFF_REMEDY if fell_off else MISSING_REMEDY).format(where=where, origin=item.batch.origin)
         note(item.batch, Step(item.step), Found("missing", Severity.WARNING, sentence, remedy, item=item))
     else:
         gone(item.batch, "missing", item=item)
@@ -89,7 +85,7 @@ def _connected(item: Item, target: Connection) -> Outcome | None:
     if target.status == "disconnected":
         if not _just_given(item, target):
             return user(REFUSED.format(where=where))
-    elif now - _began(target) > LONGEST_CONNECT:
+    elif now - (target.last_became("connecting") or now) > LONGEST_CONNECT:
         minutes = LONGEST_CONNECT // timedelta(minutes=1)
         return failed(NEVER.format(where=where, minutes=minutes), ErrorKind.TEMPORARY)
     _reread_connections(where)
@@ -98,23 +94,9 @@ def _connected(item: Item, target: Connection) -> Outcome | None:
 
 def _just_given(item: Item, target: Connection) -> bool:
     """Tell whether the target has a new consent that it has not tried yet."""
-    fell_off = _changed(target, "disconnected", since=clock.now() - LONGEST_CONNECT)
-    return Consent.objects.filter(item=item, used_at__gt=max(fell_off)).exists()
-
-
-def _began(target: Connection) -> datetime:
-    """Return when the target last began to connect it; now when the provider does not say."""
-    return max(_changed(target, "connecting"), default=clock.now())
-
-
-def _changed(target: Connection, status: str, *, since: datetime | None = None) -> list[datetime]:
-    changes = [one["created_at"] for one in target.status_changes if one["status"] == status and one.get("created_at")]
-    return [datetime.fromisoformat(text) for text in changes] + ([since] if since is not None else [])
-
-
-def _connected_since(target: Connection) -> datetime:
-    """Return when the target connected it; long ago when the provider does not say, so that no wait is endless."""
-    return max(_changed(target, "connected"), default=datetime.min.replace(tzinfo=UTC))
+    lately = clock.now() - LONGEST_CONNECT
+    fell_off = target.last_became("disconnected") or lately
+    return Consent.objects.filter(item=item, used_at__gt=max(fell_off, lately)).exists()
 
 
 def _reread_connections(workspace: Workspace) -> None:
