@@ -10,6 +10,7 @@ from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
@@ -116,10 +117,10 @@ def _context(request: HttpRequest, link: StatusLink, secret: str) -> dict[str, A
         "others": others,
         "form": InquiryForm(),
         "told": "told" in request.GET,
-        "tell_url": reverse("status:tell", args=[secret]),
-        "seen": digest_of([asdict(move) if move else None, others, str(viewer_zone.current())]),
+        "seen": digest_of([asdict(move) if move else None, others, str(viewer_zone.current()), get_language()]),
         "page_url": reverse("status:page", args=[secret]),
         "live_url": reverse("status:live", args=[secret]),
+        "tell_url": reverse("status:tell", args=[secret]),
         "window_url": reverse("status:window", args=[secret]),
         "poll_seconds": POLL_SECONDS,
     }

@@ -332,7 +332,7 @@ def test_moments_are_those_of_the_visitors_zone(company: Company) -> None:
     client = Client()
     client.cookies["tz"] = "Asia/Tokyo"
     page = client.get(reverse("status:page", args=[secret])).content.decode()
-    assert "2026-11-23 23:00" in page  # 14:00 UTC
+    assert "Mon 23 Nov 2026, 23:00" in page  # 14:00 UTC
     assert "Times are those of Asia/Tokyo." in page
 
 
