@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.db.models import DateTimeField, Model
 from django.urls import reverse
 from django.utils import dateformat
+from django.utils.formats import get_format
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -85,6 +86,11 @@ def at(moment: datetime | None, form: str = "Y-m-d H:i:s") -> str | SafeString:
         f"{exact:%Y-%m-%d %H:%M:%S}",
         dateformat.format(exact.astimezone(viewer_zone.current()), form),
     )
+
+
+def minute(moment: datetime) -> str:
+    """Return a moment as customers read it where no markup can stand: to the minute, in their zone and language."""
+    return dateformat.format(moment.astimezone(viewer_zone.current()), get_format("MINUTE_FORMAT"))
 
 
 def utc(moment: datetime | None) -> str:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("<str:secret>/", views.page, name="page"),
     path("<str:secret>/live/", views.live, name="live"),
     path("<str:secret>/tell/", views.tell, name="tell"),
+    path("<str:secret>/postpone/", views.postpone, name="postpone"),
     path("<str:secret>/move.json", views.data, name="data"),
     path("<str:secret>/move.ics", views.window, name="window"),
 ]

@@ -45,6 +45,12 @@ def minute(moment: datetime | None) -> str:
 
 
 @register.filter
+def plain_minute(moment: datetime) -> str:
+    """Show a moment to customers where no markup can stand, such as in a choice."""
+    return admin_display.minute(moment)
+
+
+@register.filter
 def utc(moment: datetime | None) -> str:
     """Show a moment where no markup can stand, such as in a label: UTC, to the second."""
     return admin_display.utc(moment) or "–"

@@ -378,7 +378,13 @@ def test_without_a_time_there_is_no_file(company: Company) -> None:
 def test_texts_of_a_calendar_file_are_escaped_and_folded_within_no_letter() -> None:
     text = "Ünïcode, semicolons; back\\slashes\nand lines " + "日本語の会議" * 30
     body = calendar_file(
-        identity="1@here", start=NOON, end=NOON + timedelta(hours=1), made_at=clock.now(), title=text[:60], text=text
+        identity="1@here",
+        revision=0,
+        start=NOON,
+        end=NOON + timedelta(hours=1),
+        made_at=clock.now(),
+        title=text[:60],
+        text=text,
     )
     assert all(len(line) <= 75 for line in body.split(b"\r\n"))
     (event,) = CalendarFile.from_ical(body).walk("VEVENT")
