@@ -20,6 +20,7 @@ from django.utils import translation
 from icalendar import Calendar as CalendarFile
 
 from calendars.models import Handover
+from migrations_app.itineraries import Step
 from migrations_app.models import Batch, BatchStatus, Notice, StatusLink
 from migrations_app.models.status_link import new_secret
 from migrations_app.status import content
@@ -165,6 +166,13 @@ def _ended(company: Company) -> None:
     Batch.objects.update(closed_at=NOON)
 
 
+def _that_can_be_put_off(company: Company) -> None:
+    company.batch.items.filter(connection__calendar__customer=company.southwind).delete()
+    company.batch.items.update(status="waiting", step=Step.HAND_OVER)
+    Batch.objects.update(goal=Step.VERIFY, reached=Step.VERIFY, postpone_until=NOON + timedelta(days=5))
+    Handover.objects.filter(batch=company.batch).update(cut_line=NOON + timedelta(hours=20))
+
+
 def _with_many(company: Company) -> None:
     for number in range(content.PER_PAGE):
         calendar = make.make_calendar(company.northwind, email=f"id-{number:03}")
@@ -184,7 +192,19 @@ def _without_a_move(company: Company) -> None:
 
 @pytest.mark.parametrize(
     "come_about",
-    [_as_it_is, _with_all, _stopped, _paused, _back, _ended, _with_many, _counted_later, _without_a_move],
+    [_as_it_is, _with_all, _stopped, _paused, _back, _ended, _that_can_be_put_off, _with_many, _counted_later]
+    + [_without_a_move],
+        _as_it_is,
+        _with_all,
+        _stopped,
+        _paused,
+        _back,
+        _ended,
+        _that_can_be_put_off,
+        _with_many,
+        _counted_later,
+        _without_a_move,
+    ],
 )
 def test_a_page_in_another_language_says_nothing_in_english(
     come_about: Callable[[Company], None], company: Company
@@ -193,11 +213,12 @@ def test_a_page_in_another_language_says_nothing_in_english(
     _, secret = make.make_status_link(company.northwind)
     for language in LANGUAGES:
         for name in ("page", "live", "data", "window"):
-            response = Client().get(reverse(f"status:{name}", args=[secret]), {"lang": language, "told": "1"})
+            said = {"told": "1", "put_off": "1"}
+            response = Client().get(reverse(f"status:{name}", args=[secret]), {"lang": language, **said})
             text = response.content.decode()
             assert english(text, language) == []
             assert response["Content-Language"] == language
-        assert "%(" not in text
+            assert "%(" not in text
 
 
 @pytest.fixture
@@ -214,9 +235,10 @@ def test_what_is_refused_is_refused_in_their_language(
     answers = [client.get(reverse("status:page", args=[new_secret()]))]
     answers += [client.get(reverse("status:live", args=[new_secret()]), headers={"HX-Request": "true"})]
     answers += [client.post(reverse("status:tell", args=[secret]), data) for data in ({}, {"text": "x", "email": "x"})]
+    answers += [client.post(reverse("status:postpone", args=[secret]))]
     settings.STATUS_PER_MINUTE = 1
     answers += [client.get(reverse("status:page", args=[secret])) for _ in range(2)][1:]
-    assert [answer.status_code for answer in answers] == [404, 286, 400, 400, 429]
+    assert [answer.status_code for answer in answers] == [404, 286, 400, 400, 409, 429]
     for answer in answers:
         page = answer.content.decode()
         assert english(page, language) == []
