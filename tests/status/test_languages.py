@@ -192,8 +192,7 @@ def _without_a_move(company: Company) -> None:
 
 @pytest.mark.parametrize(
     "come_about",
-    [_as_it_is, _with_all, _stopped, _paused, _back, _ended, _that_can_be_put_off, _with_many, _counted_later]
-    + [_without_a_move],
+    [
         _as_it_is,
         _with_all,
         _stopped,
