@@ -3,7 +3,7 @@
 #   make bench ONLY="move admin" SIZE=small
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo test simulate bench screenshots lint format types lock setup
+.PHONY: help demo clean-demo test simulate bench screenshots messages lint format types lock setup
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -12,6 +12,7 @@ EXIT ?=
 ICS ?=
 SEEDS ?= 1..200
 ONLY ?=
+NEW ?=
 SIZE ?= full
 # The tests have a server and files of their own beside those of a demo that runs. Nobody keeps what is in it.
 TEST_DATA := $(CURDIR)/var/test
@@ -56,6 +57,10 @@ screenshots: ## Make the pictures of docs/screenshots/ from made-up rows. ONLY="
 		DJANGO_SETTINGS_MODULE=recallops.settings $(RUN) -m tests.browser.screenshots $(ONLY) || result=$$?; \
 		$(RUN) manage.py database stop; \
 		exit $$result
+
+messages: ## Bring the translations of status pages up to date. NEW="it nl": for new languages.
+	@.ci/environment dev
+	@$(RUN) -m tests.status.catalogues $(NEW)
 
 lint: ## Check style and format.
 	@.ci/environment dev

@@ -67,6 +67,10 @@ SECOND_PERSON = _(
 NEEDS_CONFIRMATION = _("Deleting calendars in {source} must be confirmed by typing the batch's name.")
 
 
+CUT_LINE, POSTPONE = "batch.cut_line", "batch.postpone"
+"""The acts by which a cut line is moved, as they are on record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Button:
     """One step's button: what it would do, and why not if it may not."""
@@ -150,7 +154,8 @@ def digest(batch: Batch) -> str:
     """Return a short text that changes when a person decided something about a batch: what its page's forms show."""
     order = batch.handover
     decided = [batch.goal, order.paused, order.backwards, order.cut_line, batch.delete_confirmed_at, batch.closed_at]
-    return digest_of([*decided, batch.soak, batch.canary_wait, batch.drivers, batch.tell_customers])
+    decided += [batch.soak, batch.canary_wait, batch.drivers, batch.tell_customers, batch.postpone_until]
+    return digest_of(decided)
 
 
 def buttons(batch: Batch) -> list[Button]:
@@ -256,18 +261,32 @@ def set_cut_line(batch: Batch, at: datetime, *, actor: Any) -> None:
     if batch.goes_back:
         raise Refused(GOES_BACK)
     with transaction.atomic():
-        before = Handover.objects.select_for_update().get(pk=batch.handover_id).cut_line
+        order = Handover.objects.select_for_update().get(pk=batch.handover_id)
         if batch.closed_at:
             raise Refused(CLOSED)
-        Handover.objects.filter(pk=batch.handover_id).update(cut_line=at)
-        AuditEntry.objects.record(
-            actor=actor,
-            action="batch.cut_line",
-            subject=batch,
-            before=before.isoformat() if before else None,
-            after=at.isoformat(),
-        )
-        transaction.on_commit(tasks.look_again)
+        move_cut_line(batch, order, at, actor=actor)
+
+
+def move_cut_line(
+    batch: Batch, order: Handover, at: datetime, *, actor: Any, action: str = CUT_LINE, **data: Any
+) -> None:
+    """Write the cut line that somebody chose, and wake what depends on it. `order` is held by the transaction."""
+    Handover.objects.filter(pk=order.pk).update(cut_line=at)
+    AuditEntry.objects.record(
+        actor=actor,
+        action=action,
+        subject=batch,
+        before=order.cut_line.isoformat() if order.cut_line else None,
+        after=at.isoformat(),
+        **data,
+    )
+    transaction.on_commit(tasks.look_again)
+
+
+def cut_line_changes(batch: Batch) -> int:
+    """Return how often somebody chose or moved the cut line of a batch."""
+    mine = AuditEntry.objects.filter(subject_kind=Batch._meta.label_lower, subject_id=batch.pk)
+    return mine.filter(action__in=(CUT_LINE, POSTPONE)).count()
 
 
 def set_paused(batch: Batch, paused: bool, *, actor: Any, reason: str = "") -> None:

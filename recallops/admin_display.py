@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.db.models import DateTimeField, Model
 from django.urls import reverse
+from django.utils import dateformat
+from django.utils.formats import get_format
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -70,8 +72,11 @@ def to(obj: Model | None, text: str = "") -> str | SafeString:
     return format_html('<a href="{}" class="ro-link">{}</a>', change_url(obj), text or str(obj))
 
 
-def at(moment: datetime | None, form: str = "%Y-%m-%d %H:%M:%S") -> str | SafeString:
-    """Return a moment as staff read it on a page: to the second, in their zone, with UTC to point at."""
+def at(moment: datetime | None, form: str = "Y-m-d H:i:s") -> str | SafeString:
+    """Return a moment as staff read it on a page: to the second, in their zone, with UTC to point at.
+
+    `form` is one of Django's, which knows the names of days and months in each language.
+    """
     if moment is None:
         return ""
     exact = moment.astimezone(UTC)
@@ -79,8 +84,13 @@ def at(moment: datetime | None, form: str = "%Y-%m-%d %H:%M:%S") -> str | SafeSt
         '<time datetime="{}" title="{} UTC">{}</time>',
         f"{exact:%Y-%m-%dT%H:%M:%SZ}",
         f"{exact:%Y-%m-%d %H:%M:%S}",
-        exact.astimezone(viewer_zone.current()).strftime(form),
+        dateformat.format(exact.astimezone(viewer_zone.current()), form),
     )
+
+
+def minute(moment: datetime) -> str:
+    """Return a moment as customers read it where no markup can stand: to the minute, in their zone and language."""
+    return dateformat.format(moment.astimezone(viewer_zone.current()), get_format("MINUTE_FORMAT"))
 
 
 def utc(moment: datetime | None) -> str:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
 
 WORKERS = frozenset({"qcluster", "workers", "pump"})
-API_PREFIX = "/api/"
+PREFIXES = (("/api/", "api"), ("/status/", "status"))
+"""Whose requests come in by another door than the admin's."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
@@ -29,7 +30,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 class Caller:
     """By which door somebody came in, from which address, and what the proxy in front calls the request."""
 
-    door: str = "system"  # admin, api, terminal, worker or system
+    door: str = "system"  # admin, api, status, terminal, worker or system
     address: str = ""
     request_id: str = ""
 
@@ -64,7 +65,7 @@ def calling(caller: Caller) -> Iterator[None]:
 
 def of_request(request: HttpRequest) -> Caller:
     """Return who sends a request."""
-    door = "api" if request.path_info.startswith(API_PREFIX) else "admin"
+    door = next((name for prefix, name in PREFIXES if request.path_info.startswith(prefix)), "admin")
     given = request.headers.get("X-Request-ID", "") if settings.BEHIND_PROXY else ""
     return Caller(door, client_address(request) or "", given if REQUEST_ID.fullmatch(given) else "")
 

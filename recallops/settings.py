@@ -111,8 +111,9 @@ TEMPLATES = [
 ]
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]  # more: docs/translations.md
-LOCALE_PATHS = [BASE_DIR / "recallops" / "locale"]
+# Of status pages (docs/status.md): nothing else chooses one. Staff's pages are English (docs/translations.md).
+LANGUAGES = [("en", "English"), ("de", "German"), ("fr", "French"), ("ja", "Japanese")]
+LOCALE_PATHS = [BASE_DIR / "migrations_app" / "status" / "locale"]
 FORMAT_MODULE_PATH = "recallops.formats"
 LOGIN_REDIRECT_URL = "admin:index"
 TIME_ZONE = "UTC"
@@ -158,7 +159,9 @@ STORAGES = {
 APPROVAL_HOURS = env.whole("APPROVAL_HOURS", default=24, least=1)
 SESSION_COOKIE_AGE = env.whole("SESSION_HOURS", default=12, least=1) * 3600
 SESSION_IDLE_SECONDS = env.whole("SESSION_IDLE_MINUTES", default=120) * 60
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEVELOPMENT
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = not DEVELOPMENT
+LANGUAGE_COOKIE_NAME, LANGUAGE_COOKIE_PATH = "lang", headers.PRIVATE_PREFIX
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not DEVELOPMENT)
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]
 SECURE_HSTS_SECONDS = env.whole("SECURE_HSTS_SECONDS", default=0 if DEVELOPMENT else 365 * 24 * 3600)

@@ -99,8 +99,8 @@ class DoorFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """Offer the doors that there are."""
-        doors = (_("admin"), _("api"), _("terminal"), _("worker"), _("system"))
-        return list(zip(("admin", "api", "terminal", "worker", "system"), doors, strict=True))
+        doors = (_("admin"), _("api"), _("status page"), _("terminal"), _("worker"), _("system"))
+        return list(zip(("admin", "api", "status", "terminal", "worker", "system"), doors, strict=True))
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Keep those by one door."""

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
             name="reconnects",
             field=models.BooleanField(
                 default=False,
-                help_text="Whose calendar waits for them may connect it again on their status page. The redirect address below must be registered with this client first, or they are led to an error page.",
+                help_text="On their status page. Register the redirect address with this client first.",
                 verbose_name="people may connect again",
             ),
         ),

@@ -145,7 +145,7 @@ class AuditEntry(models.Model):
     after = models.JSONField(null=True)
     data = models.JSONField(default=dict)
     door = models.CharField(
-        max_length=16, default="system", help_text="admin, api, terminal, worker, or system: nobody's press."
+        max_length=16, default="system", help_text="admin, api, status, terminal, worker, or system: nobody's press."
     )
     address = models.CharField(max_length=64, blank=True, default="", help_text="A client's, or an account or a host.")
     request_id = models.CharField(max_length=64, blank=True, default="", help_text="As the proxy in front says.")

@@ -12,6 +12,8 @@ ACTS = {
     "batch.check": _("asked for the checks"),
     "batch.goal": _("allowed a step"),
     "batch.cut_line": _("set the cut line"),
+    "batch.postpone_until": _("said until when the customer may put it off"),
+    "batch.postpone": _("put it off on the status page"),
     "batch.go_back": _("sent it back"),
     "batch.pause": _("paused"),
     "batch.resume": _("resumed"),

@@ -25,17 +25,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from migrations_app import approvals, control, drafts, numbers, presses, rehearsals, report
+from migrations_app import approvals, control, drafts, numbers, postponing, presses, rehearsals, report
 from migrations_app.admin import draft_pages, mail_page, page, report_files, track
 from migrations_app.admin import rehearsals as rehearsal_pages
-from migrations_app.admin.forms import CutLineForm, GoalForm, NumbersForm
+from migrations_app.admin.forms import CutLineForm, GoalForm, NumbersForm, PostponeForm
 from migrations_app.control import NeedsApproval, Refused
 from migrations_app.itineraries import Step, allows, position
 from migrations_app.mail.acts import set_tell
 from migrations_app.models import Batch, BatchStatus, ReportKey, Selection
 from migrations_app.steps.hand_over import propose
 from recallops.admin_base import HistoryAdmin, post_action, row_number
-from recallops.admin_display import badge, moment
+from recallops.admin_display import badge, moment, utc
 from recallops.logs import one_line
 
 MOMENTS = [("before", _("before")), ("cut", _("at the cut")), ("after", _("after")), ("now", _("now"))]
@@ -44,6 +44,9 @@ POLL_SHARE = 20  # a page that takes long to read is read less often: at most a 
 CHECKING = _("The checks are on their way; what they find is shown here.")
 ALLOWED = _("“{step}” is allowed now.")
 CUT = _("Meetings that start at {at} UTC or later go to the target.")
+NO_MOMENT = _("Give it as year-month-day hour:minute in UTC, for example 2027-01-31 06:00, or leave it empty.")
+MAY_PUT_OFF = _("Its customer may put it off until %(until)s.")
+MAY_NOT_PUT_OFF = _("Its customer may not put it off any more.")
 PAUSED = _("Paused. Hand-overs that have begun are brought to their end.")
 RESUMED = _("Goes on.")
 RETRIED = _("{count} will be tried again.")
@@ -159,6 +162,7 @@ class BatchAdmin(HistoryAdmin):
             "careful": ", ".join(control.careful(batch)),
             **self._previews(batch, asked="presses" in request.GET),
             "cut_line": batch.handover.cut_line,
+            "most_times": postponing.MOST_TIMES,
             "rehearsal": rehearsal_pages.card(batch),
             "numbers_form": NumbersForm(
                 initial={"soak": batch.soak, "canary_wait": batch.canary_wait, "drivers": batch.drivers}
@@ -328,6 +332,16 @@ class BatchAdmin(HistoryAdmin):
             raise Refused("Give the cut line as year-month-day hour:minute in UTC, for example 2027-01-31 06:00.")
         control.set_cut_line(obj, form.cleaned_data["at"], actor=request.user)
         return CUT.format(at=f"{form.cleaned_data['at']:%Y-%m-%d %H:%M}")
+
+    @post_action(label=_("let customers put it off"), permission="drive")
+    def postpone_until(self, request: HttpRequest, obj: Batch) -> str:
+        """Say up to when its customer may put the cut line off, or that it may not."""
+        form = PostponeForm(request.POST)
+        if not form.is_valid():
+            raise Refused(NO_MOMENT)
+        until = form.cleaned_data["until"]
+        postponing.allow(obj, until, actor=request.user)
+        return str(MAY_PUT_OFF % {"until": utc(until)} if until else MAY_NOT_PUT_OFF)
 
     @post_action(label=_("pause"), permission="drive")
     def pause(self, request: HttpRequest, obj: Batch) -> str:

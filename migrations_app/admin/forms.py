@@ -32,6 +32,17 @@ class CutLineForm(forms.Form):
         return self.cleaned_data["at"].replace(tzinfo=UTC)
 
 
+class PostponeForm(forms.Form):
+    """Up to when customers may put the cut line off; empty: they may not."""
+
+    until = forms.DateTimeField(input_formats=MOMENT_FORMATS, required=False)
+
+    def clean_until(self) -> Any:
+        """Read it as UTC, which the page says."""
+        until = self.cleaned_data["until"]
+        return until.replace(tzinfo=UTC) if until else None
+
+
 class NumbersForm(forms.Form):
     """Waits and width of a batch."""
 

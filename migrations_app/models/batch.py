@@ -32,7 +32,10 @@ class BatchStatus(models.TextChoices):
 class Batch(models.Model):
     """One migration. Control columns are written by people, progress columns by the engine, never together."""
 
-    CONTROL = ("goal", "delete_confirmed_by", "delete_confirmed_at", "soak", "canary_wait", "tell_customers")
+    CONTROL = (
+        *("goal", "delete_confirmed_by", "delete_confirmed_at", "soak", "canary_wait", "tell_customers"),
+        *("postpone_until", "postponed"),
+    )
 
     slug = models.SlugField(unique=True, help_text="Its name, typed again to confirm the delete.")
     source = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="batches_out")
@@ -77,6 +80,14 @@ class Batch(models.Model):
     delete_confirmed_at = models.DateTimeField(null=True, editable=False)
 
     tell_customers = models.BooleanField(default=False, help_text="Its customers' contacts get e-mails at milestones.")
+    postpone_until = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="Until when its customer may put the cut line off; domain time. Empty: only staff choose it.",
+    )
+    postponed = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="How often its customer put the cut line off."
+    )
 
     # Progress: written by the engine.
     step = models.CharField(max_length=16, choices=Step, default=Step.PREFLIGHT, editable=False)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.shortcuts import render
+from django.urls import reverse
 
 from migrations_app.models import StatusLink
+from migrations_app.status.languages import in_their_language
 from recallops import throttle
 
 if TYPE_CHECKING:
@@ -27,15 +29,20 @@ STOP_POLLING = 286
 
 
 def by_link(view: Callable[..., HttpResponse]) -> View:
-    """Let a view be called with the link of a request instead of its secret, and refuse who has none."""
+    """Let a view be called with the link of a request instead of its secret, and refuse who has none.
 
+    Whatever is answered is in the language of who asks.
+    """
+
+    @in_their_language
     @wraps(view)
     def guarded(request: HttpRequest, secret: str, **more: Any) -> HttpResponse:
         link = StatusLink.objects.find(secret)
         if link is None:
             return _refused(request)
         if wait := throttle.spend(StatusLink, link.pk, per_minute=settings.STATUS_PER_MINUTE):
-            response = render(request, "status/busy.html", status=429)
+            page_url = reverse("status:page", args=[secret])
+            response = render(request, "status/busy.html", {"page_url": page_url}, status=429)
             response["Retry-After"] = str(ceil(wait))
             return response
         return view(request, link, secret=secret, **more)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from calendars.models import Assignment, Customer, Occurrence, Platform, Verdict
-from migrations_app import consents
+from migrations_app import consents, postponing
 from migrations_app.coverage import COVERED
 from migrations_app.itineraries import Step, allows
 from migrations_app.models import Batch, BatchStatus, ErrorKind, Item, ItemStatus, Milestone, Notice, ShareGroup
@@ -359,4 +359,7 @@ def _changes(batch: Batch, customer: Customer) -> list[Change]:
         happened.append(Change(found_at, str(said)))
         if ended_at is not None and over:
             happened.append(Change(ended_at, str(over)))
+    if batch.postponed:
+        moments = postponing.acts(batch).order_by("-pk").values_list("at", "after")
+        happened += [Change(at, words.put_off(datetime.fromisoformat(str(to)))) for at, to in moments[:MOST_NOTICES]]
     return sorted(happened, key=lambda one: one.at, reverse=True)

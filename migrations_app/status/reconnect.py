@@ -25,6 +25,7 @@ from calendars.providers import identity
 from calendars.storable import storable
 from migrations_app import consents
 from migrations_app.status.access import by_link
+from migrations_app.status.languages import in_their_language
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -46,15 +47,15 @@ def redirect_uri() -> str:
 @by_link
 def begin(request: HttpRequest, link: StatusLink, secret: str, number: int) -> HttpResponse:
     """Send a person to where they consent."""
-    waiting = consents.find(link.customer, number)
+    waiting, move = consents.find(link.customer, number), request.GET.get("move", "")[:8]
     if waiting is None:
-        return _to_page(secret, "gone")
+        return _to_page(secret, "gone", move)
     state, verifier = secrets.token_urlsafe(32), identity.new_verifier()
     there = identity.authorize_url(
         waiting.client, email=waiting.email, state=state, verifier=verifier, redirect_uri=redirect_uri()
     )
     response = HttpResponseRedirect(there)
-    kept = {"secret": secret, "item": number, "state": state, "verifier": verifier}
+    kept = {"secret": secret, "item": number, "move": move, "state": state, "verifier": verifier}
     response.set_cookie(
         _cookie(state),
         signing.dumps(kept, salt=SALT, compress=True),
@@ -68,6 +69,7 @@ def begin(request: HttpRequest, link: StatusLink, secret: str, number: int) -> H
 
 
 @require_GET
+@in_their_language
 def back(request: HttpRequest) -> HttpResponse:
     """Take in what Google or Microsoft say of a try that was begun in this browser."""
     state = request.GET.get("state", "")
@@ -81,7 +83,7 @@ def back(request: HttpRequest) -> HttpResponse:
 
 @by_link
 def _come_back(request: HttpRequest, link: StatusLink, secret: str, kept: dict[str, Any]) -> HttpResponse:
-    return _to_page(secret, _outcome(request, link, kept))
+    return _to_page(secret, _outcome(request, link, kept), kept["move"])
 
 
 def _outcome(request: HttpRequest, link: StatusLink, kept: dict[str, Any]) -> str:
@@ -122,6 +124,7 @@ def _cookie(state: str) -> str:
     return f"{COOKIE}{state[:12]}"  # one for each try: several may be on their way
 
 
-def _to_page(secret: str, outcome: str) -> HttpResponseRedirect:
-    said = urlencode({"show": "needs_you", "reconnect": outcome} if outcome != "done" else {"reconnect": outcome})
+def _to_page(secret: str, outcome: str, move: str) -> HttpResponseRedirect:
+    show = "" if outcome == "done" else "needs_you"
+    said = urlencode({"move": move, "show": show, "reconnect": outcome})
     return HttpResponseRedirect(f"{reverse('status:page', args=[secret])}?{said}")

@@ -13,6 +13,7 @@ urlpatterns = [
     path("<str:secret>/live/", views.live, name="live"),
     path("<str:secret>/tell/", views.tell, name="tell"),
     path("<str:secret>/connect/<int:number>/", reconnect.begin, name="connect"),
+    path("<str:secret>/postpone/", views.postpone, name="postpone"),
     path("<str:secret>/move.json", views.data, name="data"),
     path("<str:secret>/move.ics", views.window, name="window"),
 ]

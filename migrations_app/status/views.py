@@ -10,10 +10,12 @@ from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
+from migrations_app import control, postponing
 from migrations_app.models import Inquiry, StatusVisit
 from migrations_app.status import content, words
 from migrations_app.status.access import by_link
@@ -37,7 +39,7 @@ HIGHEST_PAGE = MOST_MOVES = 10_000
 def page(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
     """Show the whole page, and note that it was opened."""
     StatusVisit.note(link, client_address(request))
-    return render(request, "status/page.html", _context(request, link, secret))
+    return _page(request, link, secret)
 
 
 @csrf_exempt  # the secret in the address is what opens it: a foreign page that has it needs no cookie of ours
@@ -50,10 +52,25 @@ def tell(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
     if form.is_valid() and not Inquiry.take_in(link, _chosen(request, batches), **form.cleaned_data):
         form.add_error(None, str(words.TOO_MUCH_TOLD))
     if not form.is_valid():
-        context = {**_context(request, link, secret), "form": form}
-        return render(request, "status/page.html", context, status=400)
+        return _page(request, link, secret, status=400, form=form)
     told = {"move": request.GET.get("move", ""), "told": "1"}
     return HttpResponseRedirect(f"{reverse('status:page', args=[secret])}?{urlencode(told)}#tell")
+
+
+@csrf_exempt  # as above
+@require_POST
+@by_link
+def postpone(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
+    """Put the move off to one of the times that were offered; show the page again with why not."""
+    batch = _chosen(request, list(content.batches_of(link.customer)))
+    try:
+        if batch is None:
+            raise postponing.NotPutOff(postponing.Why.NOT_HERE)
+        postponing.postpone(batch, link, seen=request.POST.get("seen", ""), chosen=request.POST.get("at", ""))
+    except postponing.NotPutOff as refusal:
+        return _page(request, link, secret, status=409, not_put_off=words.NOT_PUT_OFF[refusal.why])
+    done = {"move": request.GET.get("move", ""), "put_off": "1"}
+    return HttpResponseRedirect(f"{reverse('status:page', args=[secret])}?{urlencode(done)}#postpone")
 
 
 @require_safe
@@ -87,6 +104,7 @@ def window(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
         return render(request, "status/no_window.html", status=404)
     target = batch.target.region.label
     body = calendar_file(
+        revision=control.cut_line_changes(batch),
         identity=f"{hashlib.sha256(f'{link.customer_id} {batch.pk}'.encode()).hexdigest()[:32]}@recallops",
         start=found.start,
         end=found.end,
@@ -97,6 +115,25 @@ def window(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
     response = HttpResponse(body, content_type="text/calendar; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="move.ics"'
     return response
+
+
+def _page(request: HttpRequest, link: StatusLink, secret: str, *, status: int = 200, **more: Any) -> HttpResponse:
+    """Return the whole page, with what is there only once: the forms."""
+    context = _context(request, link, secret)
+    batch = context["batch"]
+    offer = postponing.offer(batch, link.customer) if batch is not None else None
+    forms = {
+        "form": InquiryForm(),
+        "told": "told" in request.GET,
+        "reconnected": words.RECONNECTED.get(request.GET.get("reconnect", "")),
+        "is_done": request.GET.get("reconnect") == "done",
+        "tell_url": reverse("status:tell", args=[secret]),
+        "offer": offer,
+        "no_offer": words.NOT_PUT_OFF[offer.refusal] if offer is not None and offer.refusal else "",
+        "put_off": "put_off" in request.GET,
+        "postpone_url": reverse("status:postpone", args=[secret]),
+    }
+    return render(request, "status/page.html", {**context, **forms, **more}, status=status)
 
 
 def _context(request: HttpRequest, link: StatusLink, secret: str) -> dict[str, Any]:
@@ -111,15 +148,11 @@ def _context(request: HttpRequest, link: StatusLink, secret: str) -> dict[str, A
     ]
     return {
         "customer": link.customer.name,
+        "batch": batch,
         "move": move,
         "number": next((number for number, one in _numbered(batches).items() if one is batch), 1),
         "others": others,
-        "form": InquiryForm(),
-        "told": "told" in request.GET,
-        "reconnected": words.RECONNECTED.get(request.GET.get("reconnect", "")),
-        "is_done": request.GET.get("reconnect") == "done",
-        "tell_url": reverse("status:tell", args=[secret]),
-        "seen": digest_of([asdict(move) if move else None, others, str(viewer_zone.current())]),
+        "seen": digest_of([asdict(move) if move else None, others, str(viewer_zone.current()), get_language()]),
         "page_url": reverse("status:page", args=[secret]),
         "live_url": reverse("status:live", args=[secret]),
         "window_url": reverse("status:window", args=[secret]),

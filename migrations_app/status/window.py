@@ -7,14 +7,20 @@ from datetime import UTC, datetime
 LONGEST_LINE = 75  # octets, the line break not counted
 
 
-def calendar_file(*, identity: str, start: datetime, end: datetime, made_at: datetime, title: str, text: str) -> bytes:
-    """Return one event that blocks nobody's time. `identity` is the same for the same event, so that it is replaced."""
+def calendar_file(
+    *, identity: str, revision: int, start: datetime, end: datetime, made_at: datetime, title: str, text: str
+) -> bytes:
+    """Return one event that blocks nobody's time.
+
+    `identity` is the same for the same event, and `revision` rises whenever its time was changed: so it is replaced.
+    """
     lines = [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",
         "PRODID:-//RecallOps//status//EN",
         "BEGIN:VEVENT",
         f"UID:{identity}",
+        f"SEQUENCE:{revision}",
         f"DTSTAMP:{_moment(made_at)}",
         f"DTSTART:{_moment(start)}",
         f"DTEND:{_moment(end)}",

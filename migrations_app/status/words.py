@@ -9,6 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 from migrations_app.itineraries import Step, allows
 from migrations_app.models import Milestone
+from migrations_app.postponing import Why
+from recallops.admin_display import minute
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
@@ -74,6 +76,16 @@ STOPPED = _("Delayed: something did not work, and we are looking into it.")
 PAUSED = _("Paused by us.")
 DELAYED = _("Delayed: the move has not gone on for a while.")
 
+PUT_OFF = _("The move was put off on this page, to %(at)s.")
+NOT_PUT_OFF = {
+    Why.NOT_HERE: _("The time of this move cannot be changed here. Write to us below if it does not suit you."),
+    Why.BEGUN: _("Your meetings have begun to go over, so the time stays. Write to us below if something is wrong."),
+    Why.TOO_OFTEN: _("The time was changed as often as it can be here. Write to us below if it does not suit you."),
+    Why.TOO_NEAR: _("It is too near to be changed here. Write to us below if it does not suit you."),
+    Why.CHANGED: _("The time was changed meanwhile. Look at it again; then choose, if it does not suit you."),
+    Why.NOT_POSSIBLE: _("Choose one of the times in the list: another one is not possible, or not any more."),
+}
+
 TOO_MUCH_TOLD = _("You have told us a lot that we have not answered yet. We will; please wait with what is more.")
 
 RECONNECTED = {
@@ -135,6 +147,11 @@ def of_batch(batch: Batch) -> list[tuple[datetime | None, _StrOrPromise]]:
     """Return what a batch's own rows tell of its history; a moment that was not yet is None."""
     end = _("The move was taken back.") if batch.goes_back else _("The move ended.")
     return [(batch.started_at, _("We began to prepare the move.")), (batch.closed_at, end)]
+
+
+def put_off(to: datetime) -> str:
+    """Say that the customer put the move off, with the new time."""
+    return str(PUT_OFF) % {"at": minute(to)}
 
 
 def _regions(batch: Batch) -> dict[str, str]:

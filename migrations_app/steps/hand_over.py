@@ -10,7 +10,7 @@ coming meetings
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -94,8 +94,18 @@ def choose_cut_line(batch: Batch) -> None:
     assignments.touch_handover(batch.handover)
 
 
-def propose(batch: Batch, *, most: int = 5, numbers: Numbers | None = None) -> list[planner.CutChoice]:
-    """Return the planner's best cut lines for a batch, best first. `numbers`: its own, where they were read already."""
+def propose(
+    batch: Batch,
+    *,
+    most: int | None = 5,
+    numbers: Numbers | None = None,
+    between: tuple[datetime, datetime] | None = None,
+) -> list[planner.CutChoice]:
+    """Return the planner's best cut lines for a batch, best first.
+
+    `numbers`: its own, where they were read already. `between`: only those from the one moment to the other, in place
+    of the next hours.
+    """
     now, numbers = clock.now(), numbers or inventory.numbers(batch)
     budget = RateBudget.objects.filter(workspace=batch.target, endpoint=ADD_BOT).first()
     per_minute = 60 / budget.emission if budget else 60.0
@@ -105,6 +115,8 @@ def propose(batch: Batch, *, most: int = 5, numbers: Numbers | None = None) -> l
         starts, now=now, adds_per_minute=per_minute, freeze=numbers.freeze, margin=numbers.margin
     )
     horizon = max(HORIZON, earliest - now + HORIZON)
+    if between is not None:
+        earliest, horizon = max(earliest, between[0]), between[1] - now
     live = coverage.assignments_of(batch).filter(start__lte=now + horizon, end__gte=now)
     choices = planner.propose_cut_lines(
         starts,

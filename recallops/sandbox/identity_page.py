@@ -18,6 +18,7 @@ body { margin: 0; background: Canvas; color: CanvasText; }
 main { max-width: 28rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
 .simulation { border: 2px dashed; padding: .5rem .75rem; }
 [role=alert] { border-inline-start: 4px solid; padding-inline-start: .75rem; }
+h1 { font-size: 1.375rem; line-height: 1.25; }
 label { display: block; font-weight: 600; margin-top: 1rem; }
 input { display: block; box-sizing: border-box; width: 100%; font: inherit; padding: .5rem; margin: .25rem 0 1rem; }
 button { font: inherit; min-height: 2.75rem; padding: 0 1.25rem; margin-inline-end: .5rem; }

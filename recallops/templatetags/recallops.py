@@ -9,6 +9,7 @@ from django import template
 from django.http import HttpRequest
 from django.template import RequestContext
 from django.urls import resolve, reverse
+from django.utils.formats import get_format
 
 from recallops import admin_display, clock
 from recallops import viewer_zone as zone
@@ -39,8 +40,14 @@ def at(moment: datetime | None) -> str:
 
 @register.filter
 def minute(moment: datetime | None) -> str:
-    """Show a moment to the minute, in the zone of who reads."""
-    return admin_display.at(moment, "%Y-%m-%d %H:%M")
+    """Show a moment to customers: to the minute, in the zone and the language of who reads."""
+    return admin_display.at(moment, get_format("MINUTE_FORMAT"))
+
+
+@register.filter
+def plain_minute(moment: datetime) -> str:
+    """Show a moment to customers where no markup can stand, such as in a choice."""
+    return admin_display.minute(moment)
 
 
 @register.filter

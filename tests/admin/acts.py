@@ -112,6 +112,12 @@ def _known_batch() -> Batch:
     return batch
 
 
+def _batch_of_one_customer() -> Batch:
+    batch = make.make_batch()
+    make.make_item(batch)
+    return batch
+
+
 def _ended(row: Rehearsal) -> None:
     Rehearsal.objects.filter(pk=row.pk).update(state=RehearsalState.DONE)
 
@@ -329,6 +335,14 @@ ACTS = [
         wrong=_closed,
         refusal="closed",
         meanwhile=_another_goal,
+    ),
+    Act(
+        name="batch_postpone_until",
+        build=_batch_of_one_customer,
+        needs=DRIVE,
+        data={"until": "2026-11-30 06:00"},
+        wrong=_closed,
+        refusal="closed",
     ),
     Act(
         name="batch_pause",

@@ -125,6 +125,22 @@ def test_one_tells_us_something_and_what_is_wrong_with_it_is_said(
         assert page.evaluate(STICKING_OUT) == []
 
 
+def test_its_language_is_switched_on_a_phone_and_stays(
+    chromium: Browser, company: tuple[Stage, dict[str, str]]
+) -> None:
+    stage, pages = company
+    with opened(chromium, stage.url, width=375, scripts=False) as page:
+        page.goto(pages["status"])
+        for name, language in (("Deutsch", "de"), ("Français", "fr"), ("日本語", "ja")):
+            page.get_by_role("link", name=name).click()
+            page.locator(f"html[lang={language}]").wait_for()
+            page.wait_for_load_state()
+            assert page.evaluate(STICKING_OUT) == []
+        page.locator("#show-needs_you").click()
+        page.wait_for_url("**show=needs_you*")
+        said(page, "[aria-labelledby=h-calendars] tbody strong", "お客様の対応待ち")
+
+
 def test_a_link_that_has_expired_tells_whom_to_ask(chromium: Browser, company: tuple[Stage, dict[str, str]]) -> None:
     stage, pages = company
     with opened(chromium, stage.url, width=375) as page:

@@ -268,6 +268,7 @@ def test_the_command_serves_until_told_to_stop_and_resumes_on_the_same_ports(tmp
     try:
         assert second.line["resumed"] is True
         assert second.line["regions"]["us-west-2"]["base_url"] == us["base_url"]
+        assert second.line["identity"] == first.line["identity"]
         assert second.line["regions"]["us-west-2"]["workspaces"]["main"]["bots"] == 1
         assert httpx.get(f"{second.line['control']}/clock").json()["speed"] == 1.0
     finally:

@@ -332,7 +332,7 @@ def test_moments_are_those_of_the_visitors_zone(company: Company) -> None:
     client = Client()
     client.cookies["tz"] = "Asia/Tokyo"
     page = client.get(reverse("status:page", args=[secret])).content.decode()
-    assert "2026-11-23 23:00" in page  # 14:00 UTC
+    assert "Mon 23 Nov 2026, 23:00" in page  # 14:00 UTC
     assert "Times are those of Asia/Tokyo." in page
 
 
@@ -378,7 +378,13 @@ def test_without_a_time_there_is_no_file(company: Company) -> None:
 def test_texts_of_a_calendar_file_are_escaped_and_folded_within_no_letter() -> None:
     text = "Ünïcode, semicolons; back\\slashes\nand lines " + "日本語の会議" * 30
     body = calendar_file(
-        identity="1@here", start=NOON, end=NOON + timedelta(hours=1), made_at=clock.now(), title=text[:60], text=text
+        identity="1@here",
+        revision=0,
+        start=NOON,
+        end=NOON + timedelta(hours=1),
+        made_at=clock.now(),
+        title=text[:60],
+        text=text,
     )
     assert all(len(line) <= 75 for line in body.split(b"\r\n"))
     (event,) = CalendarFile.from_ical(body).walk("VEVENT")

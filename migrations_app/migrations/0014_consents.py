@@ -11,7 +11,7 @@ import recallops.encryption
 class Migration(migrations.Migration):
     dependencies = [
         ("calendars", "0011_people_connect_again"),
-        ("migrations_app", "0012_inquiries"),
+        ("migrations_app", "0013_postponing"),
     ]
 
     operations = [

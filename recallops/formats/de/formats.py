@@ -1,0 +1,5 @@
+"""Moments as German status pages show them."""
+
+from __future__ import annotations
+
+MINUTE_FORMAT = "D., j. N Y, H:i"
