@@ -10,7 +10,7 @@ import recallops.encryption
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("calendars", "0011_people_connect_again"),
+        ("calendars", "0012_people_connect_again"),
         ("migrations_app", "0013_postponing"),
     ]
 

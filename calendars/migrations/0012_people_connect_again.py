@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("calendars", "0010_second_person"),
+        ("calendars", "0011_status_door"),
     ]
 
     operations = [
