@@ -24,13 +24,14 @@ from django.views.decorators.http import require_GET, require_safe
 from calendars.providers import identity
 from calendars.storable import storable
 from migrations_app import consents
+from migrations_app.models import StatusLink
 from migrations_app.status.access import by_link
 from migrations_app.status.languages import in_their_language
+from recallops import throttle
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from migrations_app.models import StatusLink
 
 SALT = "status.reconnect"
 COOKIE = "connect_"
@@ -76,14 +77,13 @@ def back(request: HttpRequest) -> HttpResponse:
     kept = _kept(request, state)
     if kept is None:
         return render(request, "status/not_begun_here.html", status=400)
-    response = _come_back(request, kept["secret"], kept=kept)
+    link = StatusLink.objects.find(kept["secret"])
+    outcome = ""  # of a link that has ended, or is used too often, the page itself says so
+    if link is not None and not throttle.spend(StatusLink, link.pk, per_minute=settings.STATUS_PER_MINUTE):
+        outcome = _outcome(request, link, kept)
+    response = _to_page(kept["secret"], outcome, kept["move"])
     response.delete_cookie(_cookie(state), path=reverse("status:back"), samesite="Lax")
     return response
-
-
-@by_link
-def _come_back(request: HttpRequest, link: StatusLink, secret: str, kept: dict[str, Any]) -> HttpResponse:
-    return _to_page(secret, _outcome(request, link, kept), kept["move"])
 
 
 def _outcome(request: HttpRequest, link: StatusLink, kept: dict[str, Any]) -> str:
