@@ -114,17 +114,20 @@ def propose(
     earliest = planner.earliest_feasible_cut(
         starts, now=now, adds_per_minute=per_minute, freeze=numbers.freeze, margin=numbers.margin
     )
-    horizon = max(HORIZON, earliest - now + HORIZON)
-    if between is not None:
+    busy = meetings
+    if between is not None:  # what goes on now is over by then
         earliest, horizon = max(earliest, between[0]), between[1] - now
-    live = coverage.assignments_of(batch).filter(start__lte=now + horizon, end__gte=now)
+    else:
+        horizon = max(HORIZON, earliest - now + HORIZON)
+        live = coverage.assignments_of(batch).filter(start__lte=now + horizon, end__gte=now)
+        busy = list(live.values_list("start", "end")) or meetings
     choices = planner.propose_cut_lines(
         starts,
         now=now,
         earliest=earliest,
         horizon=horizon,
         near=numbers.near,
-        busy=list(live.values_list("start", "end")) or meetings,
+        busy=busy,
     )
     return choices[:most]
 

@@ -212,7 +212,7 @@ def test_a_page_in_another_language_says_nothing_in_english(
     _, secret = make.make_status_link(company.northwind)
     for language in LANGUAGES:
         for name in ("page", "live", "data", "window"):
-            said = {"told": "1", "put_off": "1"}
+            said = {"told": "1", "put_off": "1", "reconnect": "other"}
             response = Client().get(reverse(f"status:{name}", args=[secret]), {"lang": language, **said})
             text = response.content.decode()
             assert english(text, language) == []
@@ -232,12 +232,13 @@ def test_what_is_refused_is_refused_in_their_language(
     _, secret = opened
     client = Client(headers={"Accept-Language": language})
     answers = [client.get(reverse("status:page", args=[new_secret()]))]
+    answers += [client.get(reverse("status:back"))]
     answers += [client.get(reverse("status:live", args=[new_secret()]), headers={"HX-Request": "true"})]
     answers += [client.post(reverse("status:tell", args=[secret]), data) for data in ({}, {"text": "x", "email": "x"})]
     answers += [client.post(reverse("status:postpone", args=[secret]))]
     settings.STATUS_PER_MINUTE = 1
-    answers += [client.get(reverse("status:page", args=[secret])) for _ in range(2)][1:]
-    assert [answer.status_code for answer in answers] == [404, 286, 400, 400, 409, 429]
+    answers += [client.get(reverse("status:page", args=[secret])) for _ in range(3)][2:]
+    assert [answer.status_code for answer in answers] == [404, 400, 286, 400, 400, 409, 429]
     for answer in answers:
         page = answer.content.decode()
         assert english(page, language) == []
