@@ -230,13 +230,14 @@ if env.given("EMAIL_URL") and not DEVELOPMENT:
 STATUS_PER_MINUTE = env.whole("STATUS_PER_MINUTE", default=600, least=1)
 
 # Where people let the company's clients read their calendars again (docs/status.md). Google is asked for a token that
-# lasts; scopes are what Recall needs. Without an address to revoke at, no consent is given up.
+# lasts; scopes are what Recall needs.
+_revoke = env.text("GOOGLE_REVOKE_URL", default="https://oauth2.googleapis.com/revoke")
 IDENTITY: dict[str, dict[str, Any]] = {
     "google_calendar": {
         "authorize": env.text("GOOGLE_AUTHORIZE_URL", default="https://accounts.google.com/o/oauth2/v2/auth"),
         "token": env.text("GOOGLE_TOKEN_URL", default="https://oauth2.googleapis.com/token"),
         "account": env.text("GOOGLE_ACCOUNT_URL", default="https://openidconnect.googleapis.com/v1/userinfo"),
-        "revoke": env.text("GOOGLE_REVOKE_URL", default="https://oauth2.googleapis.com/revoke"),
+        "revoke": "" if _revoke == "none" else _revoke,
         "scopes": env.texts(
             "GOOGLE_SCOPES",
             default=[

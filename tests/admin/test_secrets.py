@@ -124,6 +124,21 @@ def test_a_rejected_form_does_not_send_the_secret_back(chief: Client) -> None:
     assert token not in response.content.decode()
 
 
+def test_people_connect_again_only_by_a_client_whose_secret_is_stored(chief: Client, settings: Any) -> None:
+    settings.SITE_URL = "https://recallops.example.com"
+    url = reverse("admin:calendars_oauthclient_add")
+    data = {"platform": "microsoft_outlook", "client_id": "ours", "reconnects": "on"}
+    assert "Give the client&#x27;s secret first" in chief.post(url, data).content.decode()
+    half = {**data, "new_certificate": "a certificate, and no key"}
+    assert "Give the client&#x27;s secret first" in chief.post(url, half).content.decode()
+    assert not OAuthClient.objects.exists()
+    chief.post(url, {**half, "new_private_key": "the key"})
+    client = OAuthClient.objects.get()
+    assert client.reconnects
+    page = chief.get(reverse("admin:calendars_oauthclient_change", args=[client.pk])).content.decode()
+    assert "https://recallops.example.com/status/back/" in page
+
+
 def test_a_key_is_added_with_its_last_four_and_its_fingerprint(chief: Client) -> None:
     workspace = make.make_workspace()
     data = {"workspace": workspace.pk, "label": "new", "new_secret": f" {KEY} ", "enabled": "on"}
