@@ -83,10 +83,12 @@ def company() -> None:
     """Put in the company of the pictures, and tell the addresses of the pages that are in them."""
     from django.db import transaction
 
+    from calendars.models import Customer
     from tests.browser import gallery
 
     with transaction.atomic():
         pages = gallery.make_rows(STAFF, PASSWORD)
+        pages["reconnect"] = gallery.link_of(Customer.objects.get(name=gallery.CUSTOMERS[1]))
     say(pages=list(pages.items()))
 
 

@@ -37,6 +37,7 @@ def company(
     with copied_database(database_address, migrated_template) as name:
         found = Stage(tmp_path_factory.mktemp("company"), database_address.url(name))
         try:
+            found.open_identity()
             found.open_doors()
             yield found, dict(found.fill_rows("company"))
         finally:

@@ -17,6 +17,7 @@ from calendars.models import (
     Customer,
     Delivery,
     Intent,
+    OAuthClient,
     Verdict,
     Workspace,
 )
@@ -59,6 +60,8 @@ STATES = (
     (Step.RECREATE, ItemStatus.USER, "The owner has to connect this calendar again: Google took the consent back."),
     (Step.EXPORT, ItemStatus.FAILED, "The provider answered 500 to “list events” five times; nothing was changed."),
 )
+CLIENT = {"platform": "google_calendar", "client_id": "client.apps.example"}
+SECRET = "opens-the-client"
 VERDICTS = (*[Verdict.TARGET] * 11, *[Verdict.SOURCE] * 7, Verdict.FROZEN, Verdict.MISSED)
 
 
@@ -90,6 +93,7 @@ def make_rows(staff: str, password: str) -> dict[str, str]:
     people = [(customer, name) for customer in _customers(batch) for name in PEOPLE]
     items = [_person(batch, number, customer, name) for number, (customer, name) in enumerate(people)]
     _findings(batch, items)
+    OAuthClient.objects.create(**CLIENT, client_secret=SECRET, reconnects=True)
     _acts(batch, chief)
     make.make_reading(batch, CoverageReading.Moment.BEFORE, {Verdict.SOURCE: 192})
     WorkerHeartbeat.objects.create(host="demo", pid=1, beaten_at=datetime(2100, 1, 1, tzinfo=UTC))
@@ -282,13 +286,18 @@ def _rehearse(batch: Batch, chief: User) -> None:
     Rehearsal.objects.create(batch=batch, asked_at=asked, asked_by=chief, state="done", result=shown)
 
 
+def link_of(customer: Customer) -> str:
+    """Return a private link to what a customer sees."""
+    return reverse("status:page", args=[make.make_status_link(customer)[1]])
+
+
 def _share(batch: Batch) -> str:
-    """Let one customer see its move; return the secret of the link."""
+    """Let one customer see its move; return the link."""
     customer = batch.customers.get(name=CUSTOMERS[0])
     Notice.objects.create(
         batch=batch, customer=customer, milestone=Milestone.NEEDS_YOU, found_at=clock.now() - timedelta(hours=2)
     )
-    return make.make_status_link(customer)[1]
+    return link_of(customer)
 
 
 def _record(batch: Batch, item: Item) -> None:
@@ -339,7 +348,7 @@ def _pages(batch: Batch, items: list[Item], source: Workspace, asked: Approval) 
         "rehearsal": reverse("admin:migrations_app_rehearsal_change", args=[Rehearsal.objects.get(batch=batch).pk]),
         "findings": reverse("admin:migrations_app_finding_changelist") + of_batch,
         "meetings": reverse("admin:calendars_assignment_upcoming"),
-        "status": reverse("status:page", args=[_share(batch)]),
+        "status": _share(batch),
         "workspace": reverse("admin:calendars_workspace_change", args=[source.pk]),
         "audit": reverse("admin:calendars_auditentry_changelist"),
         "report": reverse("admin:migrations_app_batch_report", args=[batch.pk]),

@@ -63,6 +63,7 @@ class Stage:
             QUEUE_POLL_SECONDS="0.1",
             PUMP_SECONDS="1",
             PYTHONUNBUFFERED="1",
+            **({"SITE_URL": self.url} if self.url else {}),
             **self.settings,
         )
 
@@ -80,6 +81,19 @@ class Stage:
                 *("--workers", "1", "--threads", "4", "--no-control-socket", "--graceful-timeout", "2"),
                 pass_fds=(door.fileno(),),
             )
+
+    def open_identity(self) -> None:
+        """Let people sign in at a sandbox's identity provider. Before the doors, since the web server has to know."""
+        self._start(
+            "sandbox",
+            *("manage.py", "sandbox", "--regions", *REGIONS, "--clock-file", str(self.clock.path)),
+            stdout=PIPE,
+        )
+        line = self._hear("sandbox")
+        self.sandbox = Sandbox(line)
+        places = [(name, place) for name in ("google", "microsoft") for place in ("authorize", "token", "account")]
+        there = {f"{name}_{place}_url".upper(): f"{line['identity']}/{name}/{place}" for name, place in places}
+        self.settings = {**self.settings, **there, "GOOGLE_REVOKE_URL": f"{line['identity']}/google/revoke"}
 
     def fill_rows(self, kind: str = "rows") -> list[tuple[str, str]]:
         """Put a row of everything into the database; return the names and addresses of all pages."""
