@@ -57,6 +57,12 @@ class DomainInline(TabularInline):
 class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
     """Addresses are compared in lower case, so they are checked in lower case, too."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Let the address of a subscriber be: it was confirmed from there."""
+        super().__init__(*args, **kwargs)
+        if self.instance.subscribed_at is not None:
+            self.fields["email"].disabled = True
+
     def clean_email(self) -> str:
         """Return the address as it is stored."""
         return str(self.cleaned_data["email"]).strip().lower()
@@ -77,7 +83,8 @@ class ContactInline(TabularInline):
 
     model = CustomerContact
     form = ContactForm
-    fields = ["email", "name", "enabled"]
+    fields = ["email", "name", "enabled", "subscribed_at"]
+    readonly_fields = ["subscribed_at"]
 
 
 @admin.register(Customer)

@@ -24,6 +24,8 @@ from recallops.admin_base import FewRelated, HistoryAdmin, post_action
 from recallops.admin_display import coloured, moment, to
 from recallops.admin_widgets import PlainText, TextInput
 
+ASKS = _("asks to confirm")
+
 
 class MailTemplateForm(forms.ModelForm):  # type: ignore[type-arg]
     """A text with placeholders; whatever is wrong with it is said before it is stored."""
@@ -154,7 +156,8 @@ class MessageAdmin(HistoryAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Read what the page names along with it."""
-        return super().get_queryset(request).select_related("notice__batch", "notice__customer")
+        named = ("notice__batch", "notice__customer", "subscription__link__customer")
+        return super().get_queryset(request).select_related(*named)
 
     def has_again_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:
         """To send an e-mail again changes a row that is otherwise read-only."""
@@ -173,19 +176,21 @@ class MessageAdmin(HistoryAdmin):
     @admin.display(description=_("milestone"), ordering="notice__milestone")
     def milestone(self, obj: Message) -> str:
         """What it is about."""
-        return str(obj.notice.get_milestone_display())
+        return str(ASKS if obj.notice is None else obj.notice.get_milestone_display())
 
     @admin.display(description=_("batch"))
     def batch(self, obj: Message) -> str | SafeString:
         """Its batch."""
-        return to(obj.notice.batch)
+        return "" if obj.notice is None else to(obj.notice.batch)
 
     @admin.display(description=_("customer"))
     def customer(self, obj: Message) -> str | SafeString:
         """Its customer."""
-        return to(obj.notice.customer)
+        if obj.subscription is not None:
+            return to(obj.subscription.link.customer)
+        return "" if obj.notice is None else to(obj.notice.customer)
 
     @admin.display(description=_("text"))
     def text_shown(self, obj: Message) -> SafeString:
-        """The text as it goes out."""
+        """The text as it goes out, without the links that are made for its reader alone."""
         return format_html('<pre class="ro-json">{}</pre>', obj.text)

@@ -20,6 +20,7 @@ from recallops.admin_display import change_url, list_url
 
 MOST_CUSTOMERS = 100
 MOST_BATCHES = 50
+SUBSCRIBED = _("%(email)s (subscribed)")
 NOBODY = _("found, nobody to tell")
 
 EXAMPLE = milestones.Standing(calendars=12, moved=9, waiting=2, failed=1, left=3)
@@ -44,10 +45,13 @@ def customers(batch: Batch) -> dict[str, Any]:
     ids = [customer for _batch, customer in counted]
     people: dict[int, list[str]] = {}
     contacts = CustomerContact.objects.filter(customer__in=ids, enabled=True).order_by("email")
-    for customer_id, email in contacts.values_list("customer", "email"):
-        people.setdefault(customer_id, []).append(email)
+    others: Counter[int] = Counter()  # contacts who did not ask for it themselves
+    for customer_id, email, subscribed_at in contacts.values_list("customer", "email", "subscribed_at"):
+        shown = email if subscribed_at is None else SUBSCRIBED % {"email": email}
+        people.setdefault(customer_id, []).append(shown)
+        others[customer_id] += subscribed_at is None
     notices = list(Notice.objects.filter(batch=batch))
-    to_tell = milestones.new(notices, milestones.holding_in(batch, notices, counted))
+    to_tell = milestones.new(notices, milestones.holding_in(batch, notices, counted), to_all=True)
     known = list(Customer.objects.filter(pk__in=ids).order_by("name", "pk")[:MOST_CUSTOMERS])
     states: dict[int, set[str]] = {}
     messages = Message.objects.filter(notice__batch=batch, notice__customer__in=known)
@@ -71,7 +75,7 @@ def customers(batch: Batch) -> dict[str, Any]:
         "rows": rows,
         "more": max(0, len(ids) - MOST_CUSTOMERS),
         "without_contact": sum(customer not in people for customer in ids),
-        "at_once": sum(len(people.get(customer, [])) for customer, _milestone in to_tell),
+        "at_once": sum(others[customer] for customer, _milestone in to_tell),
         "mail_ready": settings.MAIL_READY,
         "sender": settings.DEFAULT_FROM_EMAIL,
         "templates": [(one, _preview_url(one, batch)) for one in MailTemplate.objects.all()],

@@ -163,6 +163,8 @@ class StatusLinkAdmin(RevocableAdmin):
         link = kwargs.get("obj")
         context["may_revoke"] = self.has_revoke_permission(request)
         context["may_replace"] = link is not None and self.has_add_permission(request)
+        subscribers = link.subscriptions.filter(contact__isnull=False).values_list("pk") if link is not None else []
+        context["subscribers"] = len(subscribers)
         context["visits"] = link.visits.all()[:MOST_VISITS] if link is not None else []
         return super().render_change_form(request, context, *args, **kwargs)
 

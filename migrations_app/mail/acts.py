@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from calendars.models import AuditEntry
 from migrations_app.control import Refused
-from migrations_app.mail import post, tasks
+from migrations_app.mail import outbox, post, tasks
 from migrations_app.models import Batch, MailTemplate, Message
 from recallops import clock
 
@@ -20,6 +20,7 @@ ALREADY = _("Somebody else switched it meanwhile. Reload the page and look again
 CLOSED = _("This batch is closed: nothing more is told of it.")
 NOT_TO_SEND_AGAIN = _("Only what was not sent, or perhaps sent, can be sent again. This is: %(state)s.")
 NO_ADDRESS = _("Your account has no e-mail address. Give it one on your own page, under “Users”.")
+NOT_WANTED = _("Whoever it is for wants no more e-mails.")
 TEST = _("[test] ")
 AGAIN = _("It is sent again, as it was written.")
 SENT_TO = _("Sent to %(address)s. With the console as the mail server it is in the output of the web server.")
@@ -51,6 +52,8 @@ def send_again(message: Message, *, actor: Any, reason: str = "") -> str:
         raise Refused(str(NO_MAIL))
     with transaction.atomic():
         again = Message.objects.filter(pk=message.pk, state__in=[State.FAILED, State.PERHAPS])
+        if again.filter(outbox.UNWANTED).exists():
+            raise Refused(str(NOT_WANTED))
         before = message.state
         if not again.update(
             state=State.WAITING, attempts=0, due_at=clock.now(), problem="", lease_token=None, lease_until=None

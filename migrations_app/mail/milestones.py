@@ -1,10 +1,12 @@
-"""Finds the milestones of customers whose batches tell them, and writes notices and e-mails. Calls nobody.
+"""Finds the milestones of customers that are told of them, and writes notices and e-mails. Calls nobody.
 
 1. What holds of each customer is decided from counts of its items (`holding`, pure).
 2. *Planned* and *done* come once for a batch and a customer. *Needs you* and *problem* come once an episode: it begins
    when the first calendar waits or fails, others that join it belong to it, and it ends when none did for an hour.
 3. Notice and e-mails are written in one transaction. Who is added as a contact later gets what comes later.
-4. A short while passes before *needs you* and *problem* go out: what staff mend at once worries nobody. E-mails that
+4. A batch that does not tell its customers is told to subscribers alone. When it is switched on later, the others get
+   what holds then.
+5. A short while passes before *needs you* and *problem* go out: what staff mend at once worries nobody. E-mails that
    are no longer true are not sent.
 """
 
@@ -16,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.apps import apps as installed
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from calendars.leases import alone
 from calendars.models import Customer, CustomerContact
@@ -47,11 +49,23 @@ class Standing:
 
 
 def told() -> QuerySet[Batch]:
-    """Return the batches whose customers are told."""
+    """Return the batches whose customers are told, or have subscribers."""
     lately = Q(closed_at=None) | Q(closed_at__gte=clock.now() - AFTERWARDS)
-    return Batch.objects.filter(lately, tell_customers=True).select_related(
+    mine = Item.objects.filter(batch=OuterRef("pk"), kind=Item.Kind.CONNECTION)
+    asked = Exists(mine.filter(connection__calendar__customer__contacts__in=subscribers()))
+    return Batch.objects.filter(lately, Q(tell_customers=True) | Q(asked, draft=False)).select_related(
         "handover", "source__region", "target__region"
     )
+
+
+def subscribers() -> QuerySet[CustomerContact]:
+    """Return those who asked for it themselves."""
+    return CustomerContact.objects.filter(subscribed_at__isnull=False, enabled=True)
+
+
+def asking() -> set[int]:
+    """Return the customers that have subscribers."""
+    return set(subscribers().values_list("customer", flat=True))
 
 
 def standings(batches: Collection[int]) -> dict[tuple[int, int], Standing]:
@@ -86,7 +100,7 @@ def holding(batch: Batch, standing: Standing, *, was_planned: bool) -> set[Miles
 
 
 def find() -> int:
-    """Look at all batches that tell their customers; return how many e-mails were written."""
+    """Look at all batches of which somebody is told; return how many e-mails were written."""
     batches = {batch.pk: batch for batch in told()}
     if not batches:
         return 0
@@ -94,10 +108,11 @@ def find() -> int:
     for notice in Notice.objects.filter(batch__in=batches):
         notices[notice.batch_id].append(notice)
     counted = standings(batches)
+    asked = asking()
     changed = [
         batch
         for pk, batch in batches.items()
-        if _differs(notices[pk], holding_in(batch, notices[pk], counted), now=clock.now())
+        if _differs(batch, notices[pk], _told_of(batch, notices[pk], counted, asked), now=clock.now())
     ]
     return sum(_note(batch) for batch in changed)
 
@@ -113,18 +128,33 @@ def holding_in(batch: Batch, notices: Collection[Notice], counted: dict[tuple[in
     }
 
 
+def _told_of(
+    batch: Batch, notices: Collection[Notice], counted: dict[tuple[int, int], Standing], asked: set[int]
+) -> set[Key]:
+    """Return what holds now of the customers of a batch: of all, or of those who asked for it."""
+    found = holding_in(batch, notices, counted)
+    return {(customer, milestone) for customer, milestone in found if batch.tell_customers or customer in asked}
+
+
 def _key(notice: Notice) -> Key:
     return notice.customer_id, notice.milestone
 
 
-def new(notices: Collection[Notice], now_true: set[Key]) -> set[Key]:
-    """Return what is to be told: of once-only milestones those never found, of others those without an open episode."""
-    known = {_key(one) for one in notices if one.ended_at is None or one.milestone in ONCE}
+def new(notices: Collection[Notice], now_true: set[Key], *, to_all: bool) -> set[Key]:
+    """Return what is to be told: of once-only milestones those never found, of others those without an open episode.
+
+    To all: what only subscribers were told of is new as well.
+    """
+    known = {
+        _key(one)
+        for one in notices
+        if (one.ended_at is None or one.milestone in ONCE) and not (to_all and one.subscribers_only)
+    }
     return now_true - known
 
 
-def _differs(notices: Collection[Notice], now_true: set[Key], *, now: datetime) -> bool:
-    if new(notices, now_true):
+def _differs(batch: Batch, notices: Collection[Notice], now_true: set[Key], *, now: datetime) -> bool:
+    if new(notices, now_true, to_all=batch.tell_customers):
         return True
     return any(
         bool(one.quiet_since) if _key(one) in now_true else not one.quiet_since or one.quiet_since <= now - QUIET
@@ -139,32 +169,42 @@ def _note(batch: Batch) -> int:
     with alone(f"tell customers of {batch.pk}"):
         notices = list(Notice.objects.filter(batch=batch))
         counted = standings([batch.pk])
-        now_true = holding_in(batch, notices, counted)
+        now_true = _told_of(batch, notices, counted, asking())
         open_ones = {_key(one): one for one in notices if one.ended_at is None}
         over = follow(Notice, open_ones, now_true, now=now)
         Message.objects.filter(notice__in=over, state=Message.State.WAITING).update(state=Message.State.WITHDRAWN)
-        fresh = sorted(new(notices, now_true))
+        fresh = new(notices, now_true, to_all=batch.tell_customers)
+        known = [
+            one
+            for one in notices
+            if one.subscribers_only and _key(one) in fresh and (one.ended_at is None or one.milestone in ONCE)
+        ]
+        Notice.objects.filter(pk__in=[one.pk for one in known]).update(subscribers_only=False)
         made = Notice.objects.bulk_create(
             Notice(
                 batch=batch,
                 customer_id=customer,
                 milestone=milestone,
                 episode=1 + sum(_key(one) == (customer, milestone) for one in notices),
+                subscribers_only=not batch.tell_customers,
                 found_at=now,
             )
-            for customer, milestone in fresh
+            for customer, milestone in sorted(fresh - {_key(one) for one in known})
         )
-        return len(Message.objects.bulk_create(written(batch, made, counted, now=now)))
+        return len(Message.objects.bulk_create(written(batch, [*known, *made], counted, now=now)))
 
 
 def written(
     batch: Batch, notices: Collection[Notice], counted: dict[tuple[int, int], Standing], *, now: datetime
 ) -> list[Message]:
-    """Return the e-mails about some notices of a batch, one for each contact, not stored yet."""
+    """Return the e-mails about some notices of a batch, not stored yet: one for each contact who is told of the batch
+    and has none about this notice."""
     customers = {one.pk: one for one in Customer.objects.filter(pk__in={one.customer_id for one in notices})}
     people: dict[int, list[CustomerContact]] = {}
-    for contact in CustomerContact.objects.filter(customer__in=customers, enabled=True):
+    contacts = CustomerContact.objects.filter(enabled=True) if batch.tell_customers else subscribers()
+    for contact in contacts.filter(customer__in=customers):
         people.setdefault(contact.customer_id, []).append(contact)
+    have = set(Message.objects.filter(notice__in=notices).values_list("notice", "email"))
     texts = templates()
     names = waiting_names(batch, customers)
     found = []
@@ -173,10 +213,13 @@ def written(
         standing = counted.get((batch.pk, customer.pk), Standing(0, 0, 0, 0, 0))
         template = texts[notice.milestone]
         for contact in people.get(customer.pk, []):
+            if (notice.pk, contact.email) in have:
+                continue
             values = values_for(batch, customer, contact, standing, names=names.get(customer.pk, ()))
             found.append(
                 Message(
                     notice=notice,
+                    contact=contact,
                     email=contact.email,
                     subject=rendered(template.subject, values, subject=True),
                     text=rendered(template.text, values),

@@ -11,12 +11,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from calendars.leases import Lease, free, take
+from calendars.models import CustomerContact
 from migrations_app.mail.post import How, Outcome
-from migrations_app.models import Message
+from migrations_app.models import Message, Subscription
 from recallops import clock
 
 LADDER = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360))
@@ -25,15 +26,17 @@ DIALOGUE = 8  # of waits that one e-mail's dialogue with a server may have
 
 State = Message.State
 
+UNWANTED = Exists(CustomerContact.objects.filter(pk=OuterRef("contact"), enabled=False)) | Exists(
+    Subscription.objects.filter(pk=OuterRef("subscription"), link__revoked_at__isnull=False)
+)
+"""To whoever wants no more e-mails; asking an address that was named by a link which is revoked since."""
+
 
 def due() -> QuerySet[Message]:
-    """Return the e-mails that may be sent now: still true, and of batches that still tell their customers."""
-    return Message.objects.filter(
-        state=State.WAITING,
-        due_at__lte=clock.now(),
-        notice__quiet_since=None,
-        notice__batch__tell_customers=True,
-    )
+    """Return the e-mails that may be sent now: still true, and wanted by staff or by their reader."""
+    told = Q(notice__batch__tell_customers=True) | Q(contact__subscribed_at__isnull=False)
+    sound = Q(told, notice__quiet_since=None) | Q(subscription__isnull=False)
+    return Message.objects.filter(sound, state=State.WAITING, due_at__lte=clock.now()).exclude(UNWANTED)
 
 
 def lease() -> Lease:
@@ -47,11 +50,11 @@ def claim(*, limit: int, lease: Lease) -> list[int]:
 
 
 def begin(pk: int, lease: Lease) -> Message | None:
-    """Note that it is being sent, before it is; None when somebody else has it."""
+    """Note that it is being sent, before it is; None when somebody else has it, or nobody wants it any more."""
     mine = Message.objects.filter(pk=pk, lease_token=lease.token, state=State.WAITING)
-    if not mine.update(state=State.SENDING, attempts=F("attempts") + 1):
+    if not due().filter(pk=pk).exists() or not mine.update(state=State.SENDING, attempts=F("attempts") + 1):
         return None
-    return Message.objects.get(pk=pk)
+    return Message.objects.select_related("contact__customer").get(pk=pk)
 
 
 def finish(message: Message, outcome: Outcome, *, lease: Lease) -> None:
@@ -74,3 +77,8 @@ def settle_lost() -> int:
     """Call *perhaps sent* what a worker that is gone was sending; return how many."""
     lost = Message.objects.filter(free(), state=State.SENDING)
     return lost.update(state=State.PERHAPS, problem=str(WORKER_DIED))
+
+
+def withdraw() -> int:
+    """Withdraw what waits for people who want nothing more; return how many."""
+    return Message.objects.filter(UNWANTED, state=State.WAITING).update(state=State.WITHDRAWN)

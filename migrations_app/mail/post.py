@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import smtplib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
 from enum import StrEnum
@@ -17,6 +18,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.utils.translation import gettext_lazy as _
 
 from calendars.providers.redaction import quote
+from migrations_app.mail import links
 from migrations_app.models import Message
 
 NO_CONNECTION = _("The mail server cannot be reached ({kind}).")
@@ -44,7 +46,9 @@ class Outcome:
     problem: str = ""
 
 
-def as_email(*, to: str, subject: str, text: str, identity: str) -> EmailMessage:
+def as_email(
+    *, to: str, subject: str, text: str, identity: str, headers: Mapping[str, str] | None = None
+) -> EmailMessage:
     """Return an e-mail that says of itself that a machine wrote it, and is known by one id whenever it is sent."""
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].partition("@")[2] or "recallops.invalid"
     return EmailMessage(
@@ -55,14 +59,23 @@ def as_email(*, to: str, subject: str, text: str, identity: str) -> EmailMessage
             "Message-ID": f"<{identity}@{domain}>",
             "Auto-Submitted": "auto-generated",
             "X-Auto-Response-Suppress": "All",
+            **(headers or {}),
         },
     )
 
 
 def send(message: Message) -> Outcome:
     """Send one e-mail. Never raises for what the network or the server does."""
-    email = as_email(to=message.email, subject=message.subject, text=message.text, identity=str(message.identity))
-    return deliver(email)
+    end, headers = links.ending(message)
+    return deliver(
+        as_email(
+            to=message.email,
+            subject=message.subject,
+            text=message.text + end,
+            identity=str(message.identity),
+            headers=headers,
+        )
+    )
 
 
 def deliver(email: EmailMessage) -> Outcome:

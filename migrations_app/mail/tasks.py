@@ -7,16 +7,18 @@ from functools import partial
 
 from calendars import drivers
 from calendars.leases import Lease
-from migrations_app.mail import milestones, outbox, post
+from migrations_app.mail import milestones, outbox, post, subscribing
 
 TASK = "migrations_app.mail.tasks.drive"
 SUBJECT = "e-mail to customers"  # has blanks, so it is no batch's and no family's
 
 
 def pump() -> int:
-    """Find milestones, settle what was lost, and ring when something is to be sent; return how often."""
+    """Find milestones, settle what is lost or not wanted, and ring when something is to be sent; return how often."""
+    subscribing.forget()
     milestones.find()
     outbox.settle_lost()
+    outbox.withdraw()
     return drivers.ring(TASK, SUBJECT, slots=1) if outbox.due().exists() else 0
 
 

@@ -25,6 +25,7 @@ from migrations_app.models.selection import SearchBy, SelectedCalendar, Selectio
 from migrations_app.models.share_group import ShareGroup
 from migrations_app.models.status_link import StatusLink, StatusVisit
 from migrations_app.models.step_record import StepRecord
+from migrations_app.models.subscription import Subscription
 
 __all__ = [
     "Alert",
@@ -59,4 +60,5 @@ __all__ = [
     "StatusLink",
     "StatusVisit",
     "StepRecord",
+    "Subscription",
 ]

@@ -8,9 +8,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from calendars.models import Customer
+from calendars.models import Customer, CustomerContact
 from migrations_app.models.batch import Batch
 from migrations_app.models.episode import Episode
+from migrations_app.models.subscription import Subscription
 
 
 class Milestone(models.TextChoices):
@@ -44,6 +45,9 @@ class Notice(Episode):
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="notices")
     milestone = models.CharField(_("milestone"), max_length=12, choices=Milestone)
     episode = models.PositiveSmallIntegerField(_("episode"), default=1)
+    subscribers_only = models.BooleanField(
+        default=False, help_text="It was found while the batch told nobody but who had asked for it."
+    )
 
     class Meta:
         ordering = ["pk"]
@@ -59,7 +63,8 @@ class Notice(Episode):
 
 
 class Message(models.Model):
-    """One e-mail to one contact about one notice, written in the transaction that found it."""
+    """One e-mail: to a contact about a notice, written in the transaction that found it; or the one that asks an
+    address whether it wants any, written in the transaction in which it was named."""
 
     class State(models.TextChoices):
         """How far it came."""
@@ -69,7 +74,7 @@ class Message(models.Model):
         SENT = "sent", _("sent")
         FAILED = "failed", _("not sent")
         PERHAPS = "perhaps", _("perhaps sent")
-        WITHDRAWN = "withdrawn", _("no longer true, not sent")
+        WITHDRAWN = "withdrawn", _("no longer true or wanted, not sent")
 
         @property
         def colour(self) -> str:
@@ -78,7 +83,15 @@ class Message(models.Model):
                 self.value, "info"
             )
 
-    notice = models.ForeignKey(Notice, on_delete=models.CASCADE, related_name="messages")
+    notice = models.ForeignKey(Notice, null=True, on_delete=models.CASCADE, related_name="messages")
+    contact = models.ForeignKey(CustomerContact, null=True, on_delete=models.SET_NULL, related_name="messages")
+    subscription = models.ForeignKey(
+        Subscription,
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="messages",
+        help_text="That it asks to confirm.",
+    )
     email = models.EmailField(_("to"), max_length=254)
     subject = models.CharField(_("subject"), max_length=300)
     text = models.TextField(_("text"))
@@ -100,6 +113,10 @@ class Message(models.Model):
         ordering = ["-pk"]
         constraints = [
             models.UniqueConstraint(fields=["notice", "email"], name="message_once"),
+            models.CheckConstraint(
+                condition=Q(notice__isnull=False, subscription=None) | Q(notice=None, subscription__isnull=False),
+                name="message_of_notice_or_subscription",
+            ),
         ]
         indexes = [
             models.Index(fields=["due_at"], condition=Q(state__in=["waiting", "sending"]), name="message_due"),

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from calendars.models import Customer
+from calendars.models import Customer, CustomerContact
 from recallops import clock
 
 if TYPE_CHECKING:
@@ -93,8 +93,15 @@ class StatusLink(models.Model):
         return "expired" if self.expires_at <= clock.now() else "valid"
 
     def revoke(self) -> bool:
-        """Close it for good. False: it was closed already."""
-        return bool(StatusLink.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=clock.now()))
+        """Close it for good, and end the subscriptions that were made by it. False: it was closed already."""
+        with transaction.atomic():
+            if not StatusLink.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=clock.now()):
+                return False
+            subscribers = CustomerContact.objects.filter(subscription__link=self)
+            subscribers.filter(by_staff=False).update(enabled=False)
+            subscribers.update(subscribed_at=None)
+            self.subscriptions.update(contact=None)
+        return True
 
 
 class StatusVisit(models.Model):

@@ -16,3 +16,14 @@ class InquiryForm(forms.Form):
         error_messages={"required": _("Write a few words.")},
     )
     email = forms.EmailField(label=_("Your e-mail address, if you want an answer"), required=False, max_length=254)
+
+
+class SubscribeForm(forms.Form):
+    """Where e-mails shall go."""
+
+    address = forms.EmailField(
+        label=_("Your e-mail address"),
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+        error_messages={"required": _("Write your e-mail address.")},
+    )

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -16,10 +16,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from migrations_app import control, postponing
+from migrations_app.mail import subscribing
 from migrations_app.models import Inquiry, StatusVisit
 from migrations_app.status import content, words
 from migrations_app.status.access import by_link
-from migrations_app.status.forms import InquiryForm
+from migrations_app.status.forms import InquiryForm, SubscribeForm
 from migrations_app.status.window import calendar_file
 from recallops import clock, viewer_zone
 from recallops.caller import client_address
@@ -53,8 +54,22 @@ def tell(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
         form.add_error(None, str(words.TOO_MUCH_TOLD))
     if not form.is_valid():
         return _page(request, link, secret, status=400, form=form)
-    told = {"move": request.GET.get("move", ""), "told": "1"}
-    return HttpResponseRedirect(f"{reverse('status:page', args=[secret])}?{urlencode(told)}#tell")
+    return _to_page(request, secret, "told", at="tell")
+
+
+@csrf_exempt  # as above
+@require_POST
+@by_link
+def subscribe(request: HttpRequest, link: StatusLink, secret: str) -> HttpResponse:
+    """Write to an address that is to get e-mails; the answer is the same whether or not it is known."""
+    if not subscribing.possible():
+        raise Http404("No e-mail can be sent.")
+    form = SubscribeForm(request.POST)
+    if form.is_valid() and not subscribing.ask(link, form.cleaned_data["address"]):
+        form.add_error(None, str(words.TOO_MANY_ASKED))
+    if not form.is_valid():
+        return _page(request, link, secret, status=400, subscribe_form=form)
+    return _to_page(request, secret, "asked", at="mails")
 
 
 @csrf_exempt  # as above
@@ -69,8 +84,7 @@ def postpone(request: HttpRequest, link: StatusLink, secret: str) -> HttpRespons
         postponing.postpone(batch, link, seen=request.POST.get("seen", ""), chosen=request.POST.get("at", ""))
     except postponing.NotPutOff as refusal:
         return _page(request, link, secret, status=409, not_put_off=words.NOT_PUT_OFF[refusal.why])
-    done = {"move": request.GET.get("move", ""), "put_off": "1"}
-    return HttpResponseRedirect(f"{reverse('status:page', args=[secret])}?{urlencode(done)}#postpone")
+    return _to_page(request, secret, "put_off", at="postpone")
 
 
 @require_safe
@@ -132,8 +146,17 @@ def _page(request: HttpRequest, link: StatusLink, secret: str, *, status: int = 
         "no_offer": words.NOT_PUT_OFF[offer.refusal] if offer is not None and offer.refusal else "",
         "put_off": "put_off" in request.GET,
         "postpone_url": reverse("status:postpone", args=[secret]),
+        "subscribe_form": SubscribeForm() if subscribing.possible() else None,
+        "asked": "asked" in request.GET,
+        "subscribe_url": reverse("status:subscribe", args=[secret]),
     }
     return render(request, "status/page.html", {**context, **forms, **more}, status=status)
+
+
+def _to_page(request: HttpRequest, secret: str, done: str, *, at: str) -> HttpResponse:
+    """Lead back to the page, where it says that something was done."""
+    query = {"move": request.GET.get("move", ""), done: "1"}
+    return HttpResponseRedirect(f"{reverse('status:page', args=[secret])}?{urlencode(query)}#{at}")
 
 
 def _context(request: HttpRequest, link: StatusLink, secret: str) -> dict[str, Any]:

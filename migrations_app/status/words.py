@@ -87,6 +87,7 @@ NOT_PUT_OFF = {
 }
 
 TOO_MUCH_TOLD = _("You have told us a lot that we have not answered yet. We will; please wait with what is more.")
+TOO_MANY_ASKED = _("E-mails were asked for at too many addresses with this link. Try again tomorrow, or tell us yours.")
 
 RECONNECTED = {
     "done": _("Thank you. The calendar is being connected in the other region; here you see how it goes on."),

@@ -46,7 +46,7 @@ def test_another_account_is_refused_and_ones_own_lets_the_calendar_go_on(
     with opened(chromium, stage.url, width=375) as page:
         complaints = Complaints(page)
         page.goto(pages["reconnect"])
-        page.get_by_role("link", name=f"Connect {OTTO} again").click()
+        page.get_by_role("link", name=f"Connect again {OTTO}").click()
         signs_in(page, ADA)
         said(page, "#reconnected", "another address")
         assert page.evaluate(STICKING_OUT) == []
@@ -54,7 +54,7 @@ def test_another_account_is_refused_and_ones_own_lets_the_calendar_go_on(
         assert complaints.taken() == []
     with opened(chromium, stage.url, width=375, scripts=False) as page:
         page.goto(pages["reconnect"])
-        button = page.get_by_role("link", name=f"Connect {OTTO} again")
+        button = page.get_by_role("link", name=f"Connect again {OTTO}")
         button.click()
         signs_in(page)
         said(page, "#reconnected", "Thank you.")

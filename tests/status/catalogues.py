@@ -19,7 +19,10 @@ from django.conf import settings
 from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SOURCES = ("migrations_app/status/**/*.py", "templates/status/**/*")
+SOURCES = (
+    *("migrations_app/status/**/*.py", "templates/status/**/*"),
+    *("migrations_app/mail/links.py", "migrations_app/mail/subscribing.py"),
+)
 FOLDER = ROOT / "migrations_app" / "status" / "locale"
 KEYWORDS = {
     **DEFAULT_KEYWORDS,
