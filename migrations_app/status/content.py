@@ -226,8 +226,10 @@ def window_of(batch: Batch) -> Window | None:
 def _state(batch: Batch) -> Case:
     """Tell the state of an item in a word of `words.STATES`, in the database."""
     begun = allows(batch.goal, Step.RECREATE) or batch.goes_back
-    fell_back = Q(group__state=ShareGroup.State.FELL_BACK)
-    over = [] if batch.goes_back else [When(~fell_back, step__in=[Step.DELETE_OLD, Step.CLEAN_UP], then=Value("over"))]
+    there = [
+        When(group__state=ShareGroup.State.FELL_BACK, then=Value("trouble")),
+        When(step__in=[Step.DELETE_OLD, Step.CLEAN_UP], then=Value("over")),
+    ]
     left = [] if batch.closed_at is None else [When(pk__isnull=False, then=Value("left"))]
     return Case(
         When(status=ItemStatus.DONE, then=Value("moved")),
@@ -236,7 +238,7 @@ def _state(batch: Batch) -> Case:
         When(status=ItemStatus.USER, error_kind=ErrorKind.CUSTOMER, then=Value("needs_you")),
         When(status=ItemStatus.NOT_MOVABLE, then=Value("cannot")),
         When(status__in=[ItemStatus.FAILED, ItemStatus.USER], then=Value("trouble")),
-        *over,
+        *([] if batch.goes_back else there),
         default=Value("moving" if begun else "planned"),
         output_field=CharField(),
     )

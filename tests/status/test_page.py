@@ -16,7 +16,7 @@ from icalendar import Calendar as CalendarFile
 
 from calendars.models import Customer, Handover, Verdict
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, BatchStatus, Item, ItemStatus, Notice
+from migrations_app.models import Batch, BatchStatus, Item, ItemStatus, Notice, ShareGroup
 from migrations_app.status.content import HAND_OVER, PER_PAGE, PREPARE, SET_UP, TIDY_UP, move_of, standing_of
 from migrations_app.status.window import calendar_file
 from recallops import clock
@@ -59,6 +59,13 @@ def test_customers_and_staff_read_the_same_rows(company: Company) -> None:
         told = {tally.state: tally.count for tally in move_of(company.batch, customer).tallies}
         for status, word in (("done", "moved"), ("failed", "trouble"), ("user", "needs_you")):
             assert told.get(word, 0) == mine.filter(status=status).count()
+
+
+def test_a_calendar_whose_share_group_fell_back_is_looked_into_and_not_on_its_way(company: Company) -> None:
+    item = Item.objects.get(title="person-1@northwind.example")
+    make.make_share_group(company.batch, items=(item,), state=ShareGroup.State.FELL_BACK)
+    lines = {line.email: line.state for line in move_of(company.batch, company.northwind).calendars}
+    assert lines[item.title] == "trouble"
 
 
 def test_no_customer_reads_anything_of_another_one_or_of_ours(company: Company) -> None:
