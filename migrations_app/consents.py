@@ -12,15 +12,24 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from calendars.models import AuditEntry, Calendar, Connection, Customer, OAuthClient
+from calendars.models import (
+    AuditEntry,
+    Calendar,
+    Connection,
+    ConnectionStatus,
+    Customer,
+    CustomerDomain,
+    OAuthClient,
+)
 from migrations_app import tasks
-from migrations_app.findings import Found, gone, note
+from migrations_app.findings import Found, note
 from migrations_app.itineraries import Step
 from migrations_app.models import (
     Batch,
     BatchStatus,
     Consent,
     ErrorKind,
+    Finding,
     Item,
     ItemStatus,
     Severity,
@@ -38,23 +47,25 @@ REFUSED_REMEDY = (
 BEFORE_MEETINGS = (Step.RECREATE, Step.VERIFY)
 
 
-def possible() -> Q:
+def possible(*, on_the_way: bool = False) -> Q:
     """Return which items' people may connect them again, as a condition on items.
 
     They wait for that person, on the way there, before any of their meetings has gone over; and the client that
     connected them is one that staff opened for it. Nobody is led anywhere while we do not know our own address.
+    `on_the_way`: somebody who left in time may come back also when staff have pressed retry meanwhile.
     """
     client = OAuthClient.objects.filter(
         platform=OuterRef("connection__calendar__platform"),
         client_id=OuterRef("connection__oauth_client_id"),
         reconnects=True,
     )
-    return Q(
+    waits = Q(status=ItemStatus.USER, error_kind=ErrorKind.CUSTOMER)
+    if on_the_way:
+        waits |= Q(status__in=ItemStatus.active()) & ~Q(target_connection__status=ConnectionStatus.CONNECTED)
+    return waits & Q(
         Exists(client),
         kind=Item.Kind.CONNECTION,
         open=True,
-        status=ItemStatus.USER,
-        error_kind=ErrorKind.CUSTOMER,
         step__in=BEFORE_MEETINGS,
         connection__calendar__email__contains="@",
         batch__closed_at=None,
@@ -72,9 +83,9 @@ class Waiting:
     client: OAuthClient
 
 
-def find(customer: Customer, pk: int) -> Waiting | None:
+def find(customer: Customer, pk: int, *, on_the_way: bool = False) -> Waiting | None:
     """Return an item of a customer whose person may connect it again."""
-    mine = Item.objects.filter(possible(), pk=pk, connection__calendar__customer=customer)
+    mine = Item.objects.filter(possible(on_the_way=on_the_way), pk=pk, connection__calendar__customer=customer)
     item = mine.select_related("batch", "connection__calendar").first()
     if item is None or item.connection is None:
         return None
@@ -83,10 +94,11 @@ def find(customer: Customer, pk: int) -> Waiting | None:
     return Waiting(item, calendar.email, client)
 
 
-def is_known(client: OAuthClient, email: str) -> bool:
-    """Tell whether somebody's calendar is connected by this client, whoever they are: their consent is in use."""
+def is_ours(client: OAuthClient, email: str) -> bool:
+    """Tell whether somebody may have consented before, and live on it: a calendar by this client, or a colleague."""
     theirs = Calendar.objects.filter(platform=client.platform, email=email)
-    return Connection.objects.live().filter(calendar__in=theirs, oauth_client_id=client.client_id).exists()
+    connected = Connection.objects.live().filter(calendar__in=theirs, oauth_client_id=client.client_id)
+    return connected.exists() or CustomerDomain.objects.filter(domain=email.rpartition("@")[2]).exists()
 
 
 def give(waiting: Waiting, *, link: StatusLink, refresh_token: str) -> bool:
@@ -95,7 +107,7 @@ def give(waiting: Waiting, *, link: StatusLink, refresh_token: str) -> bool:
     with transaction.atomic():
         # clean up holds this row, too, while it lets go: the item goes on before that, or not at all
         batch = Batch.objects.select_for_update().get(pk=item.batch_id)
-        if not Item.objects.filter(possible(), pk=item.pk).exists():
+        if not Item.objects.filter(possible(on_the_way=True), pk=item.pk).exists():
             return False
         allowed = {"client": waiting.client, "refresh_token": refresh_token}
         Consent.objects.update_or_create(
@@ -108,6 +120,8 @@ def give(waiting: Waiting, *, link: StatusLink, refresh_token: str) -> bool:
             error_kind=ErrorKind.NONE,
             due_at=None,
             attempts=0,
+            lease_token=None,  # whoever works on it without the consent writes nothing any more
+            lease_until=None,
         )
         StepRecord.objects.create(
             item=item, at=now, step=item.step, status=ItemStatus.READY, reason=CONNECTED_AGAIN, attempt=item.attempts
@@ -120,7 +134,8 @@ def give(waiting: Waiting, *, link: StatusLink, refresh_token: str) -> bool:
         AuditEntry.objects.record(
             actor=None, action="item.connected_again", subject=item, batch=batch.pk, status_link=link.pk
         )
-        gone(batch, REFUSED_CODE)
+        mended = Finding.objects.filter(batch=batch, code=REFUSED_CODE, subject=str(waiting.client), gone_at=None)
+        mended.update(gone_at=now)
         transaction.on_commit(tasks.ring)
     return True
 

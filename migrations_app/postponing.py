@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from calendars.models import AuditEntry
+from calendars.models import AuditEntry, ConnectionStatus, Event
 from migrations_app import control, coverage, inventory
 from migrations_app.control import Refused
 from migrations_app.findings import Found, note
@@ -176,8 +176,17 @@ def _refusal(batch: Batch, customer: int) -> Why | None:
 
 
 def _begun(batch: Batch) -> bool:
-    """Tell whether a meeting to come is with the target, or on its way: the line does not bring it back."""
-    gone = Q(owner=batch.target_id) | Q(both=True)
+    """Tell whether a meeting to come is with the target, or on its way: the line does not bring it back.
+
+    Those of calendars that are not connected in the source do not count: they are the target's whatever the line says.
+    """
+    here = Event.objects.filter(
+        occurrence__assignment=OuterRef("pk"),
+        workspace=batch.source_id,
+        connection__status=ConnectionStatus.CONNECTED,
+        is_deleted=False,
+    )
+    gone = (Q(owner=batch.target_id) | Q(both=True)) & Q(Exists(here))
     coming = coverage.assignments_of(batch).filter(gone, over=False, end__gt=clock.now())
     return batch.handover.allowed and coming.exists()
 

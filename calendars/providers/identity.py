@@ -18,6 +18,7 @@ import hashlib
 import json
 import logging
 import secrets
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -41,17 +42,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("recallops.identity")
 
-SECONDS = 10.0
+SECONDS = 10.0  # until an answer begins, and again until it is whole
 LARGEST = 64 * 1024  # bytes of an answer
 ASSERTION_LIFE = timedelta(minutes=5)
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 READS_CALENDAR = "calendar"  # what the name of a scope says that is about calendars
 CODE_GONE = {"invalid_grant"}  # used, too old, or of somebody else
+DECLINED = {"access_denied", "consent_required", "interaction_required", "login_required"}
+TROUBLE = {"server_error", "temporarily_unavailable"}
+MISTAKES = {"invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope", "invalid_client"}
 
 
 class Why(StrEnum):
     """Why a consent came to nothing."""
 
+    DECLINED = "declined"  # the person said no
     LATE = "late"  # the code is not good any more
     PARTLY = "partly"  # not everything was allowed that is needed
     AWAY = "away"  # Google or Microsoft cannot be reached, or is in trouble
@@ -97,6 +102,15 @@ def authorize_url(client: OAuthClient, *, email: str, state: str, verifier: str,
     return f"{there['authorize']}?{urlencode(asked)}"
 
 
+def refusal(error: str) -> NotGranted:
+    """Return what the error means that a person comes back with (RFC 6749 4.1.2.1). Only known words are kept of it."""
+    if error in DECLINED:
+        return NotGranted(Why.DECLINED, error)
+    if error in TROUBLE:
+        return NotGranted(Why.AWAY, error)
+    return NotGranted(Why.OURS, error) if error in MISTAKES else NotGranted(Why.LATE, "another error")
+
+
 def redeem(client: OAuthClient, *, code: str, verifier: str, redirect_uri: str) -> Granted:
     """Return what was allowed, and by whom. Raises NotGranted; what it got until then is forgotten."""
     there = settings.IDENTITY[client.platform]
@@ -111,8 +125,10 @@ def redeem(client: OAuthClient, *, code: str, verifier: str, redirect_uri: str) 
     remember(code)
     status, answer = _call("POST", there["token"], form=asked)
     if status != 200:
-        word = str(answer.get("error", ""))[:60]
-        raise NotGranted(Why.LATE if word in CODE_GONE else Why.OURS, f"{status} {word}")
+        word = answer.get("error")
+        if word in CODE_GONE:
+            raise NotGranted(Why.LATE, "invalid_grant")
+        raise NotGranted(Why.OURS, f"{status} {word if word in MISTAKES else 'another error'}")
     access, refresh = answer.get("access_token"), answer.get("refresh_token")
     for token in (access, refresh, answer.get("id_token")):
         remember(token if isinstance(token, str) else "")
@@ -191,6 +207,7 @@ def _call(
 ) -> tuple[int, dict[str, Any]]:
     """Make one request, bounded in time and size, and return status and JSON object. Raises NotGranted(AWAY)."""
     headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "RecallOps"}
+    end = time.monotonic() + 2 * SECONDS
     if bearer:
         headers["authorization"] = f"Bearer {bearer}"
     try:
@@ -201,8 +218,8 @@ def _call(
             raw = b""
             for piece in response.iter_raw():
                 raw += piece
-                if len(raw) > LARGEST:
-                    raise NotGranted(Why.AWAY, "too large an answer")
+                if len(raw) > LARGEST or time.monotonic() > end:
+                    raise NotGranted(Why.AWAY, "too large or too slow an answer")
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         raise NotGranted(Why.AWAY, type(error).__name__) from None
     if response.status_code >= 500 or response.status_code == 429:

@@ -112,6 +112,13 @@ def shows(member: Member, row: Row) -> bool:
     )
 
 
+def is_lost(row: Row) -> bool:
+    """Tell whether only calendars that fell off show a meeting: no bot can hang on it, and it may be long cancelled."""
+    sides = [row.owner] if row.other is None else [row.owner, row.other]
+    shown = [member for side in sides for member in side.members if member.occurrence in row.wanted]
+    return bool(shown) and not any(member.connected and not member.deleted for member in shown)
+
+
 def able_members(side: Side, row: Row) -> tuple[Member, ...]:
     """Return the members that can carry the bot here; closing ones only when there is nobody else."""
     able = tuple(m for m in side.members if m.occurrence in row.wanted and shows(m, row))

@@ -19,7 +19,6 @@ from calendars.models import (
     Assignment,
     Bot,
     BotProfile,
-    Connection,
     ConnectionStatus,
     Event,
     Intent,
@@ -35,7 +34,6 @@ from calendars.scheduling.values import BotEntry, External, Member, Numbers, Ope
 from recallops import clock
 
 OUTAGE = timedelta(minutes=15)  # an outage that the margin shall survive
-SHOWN_BY = timedelta(minutes=15)  # after it was connected everything of a calendar is shown
 
 PAUSED = "paused by staff"
 MAY_COME = "taken off its event, but too late: the provider still has the bot"  # outcome of a removal
@@ -104,7 +102,6 @@ def load(ids: Collection[int]) -> list[Loaded]:
     for event in query.only(*OF_EVENTS).order_by("pk"):
         events[event.occurrence_id].append(event)
     bots = _bots([event for group in events.values() for event in group])
-    lost = _lost(occurrences, events)
     loose = _loose(ids)
     profiles = _profiles(assignments, occurrences)
     intents: dict[int, list[Intent]] = defaultdict(list)
@@ -117,7 +114,6 @@ def load(ids: Collection[int]) -> list[Loaded]:
             assignment,
             occurrences[assignment.pk],
             events,
-            lost,
             bots,
             intents[assignment.pk],
             loose.get(assignment.pk, ()),
@@ -170,7 +166,6 @@ def _loaded(
     assignment: Assignment,
     occurrences: list[Occurrence],
     events: dict[int, list[Event]],
-    lost: set[int],
     bots: dict[tuple[int, str], tuple[str, bool, bool]],
     intents: list[Intent],
     loose: Collection[BotEntry],
@@ -191,7 +186,7 @@ def _loaded(
     wanted = frozenset(
         occurrence.pk
         for occurrence in occurrences
-        if occurrence.wanted and occurrence.pk not in lost and not cancelled(_copies(events[occurrence.pk]), own)
+        if occurrence.wanted and not cancelled(_copies(events[occurrence.pk]), own)
     )
     sides = {
         workspace: Side(
@@ -259,31 +254,6 @@ def _removed(assignments: list[Assignment], occurrences: dict[int, list[Occurren
         if begun is None or sent_at >= begun:
             taken[pk or 0][workspace].add(bot_id)
     return {pk: {workspace: len(bots) for workspace, bots in by.items()} for pk, by in taken.items()}
-
-
-def _lost(occurrences: dict[int, list[Occurrence]], events: dict[int, list[Event]]) -> set[int]:
-    """Return the occurrences that are shown only where their calendar fell off, though it was read elsewhere since.
-
-    What such a calendar showed last may have been cancelled long ago, and no bot can hang on it.
-    """
-    off = {ConnectionStatus.DISCONNECTED, ConnectionStatus.DELETED}
-    alone = {
-        occurrence.pk: occurrence.calendar_id
-        for group in occurrences.values()
-        for occurrence in group
-        if events[occurrence.pk] and all(event.connection.status in off for event in events[occurrence.pk])
-    }
-    if not alone:
-        return set()
-    connected = Connection.objects.filter(calendar__in=alone.values(), status=ConnectionStatus.CONNECTED)
-    read = {
-        one.calendar_id
-        for one in connected.select_related("workspace").defer(*Connection.SEALED)
-        if (since := one.last_became(ConnectionStatus.CONNECTED)) is not None
-        and one.workspace.swept_at is not None
-        and one.workspace.swept_at - since > SHOWN_BY
-    }
-    return {pk for pk, calendar in alone.items() if calendar in read}
 
 
 def _copies(events: list[Event]) -> list[Copy]:

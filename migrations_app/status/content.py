@@ -14,7 +14,7 @@ from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, Que
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from calendars.models import Assignment, Customer, Occurrence, Platform, Verdict
+from calendars.models import Assignment, ConnectionStatus, Customer, Occurrence, Platform, Verdict
 from migrations_app import consents, postponing
 from migrations_app.coverage import COVERED
 from migrations_app.itineraries import Step, allows
@@ -290,7 +290,7 @@ def _calendars(batch: Batch, items: Any, page: int) -> list[CalendarLine]:
     rank = Case(*[When(state=state, then=Value(place)) for place, state in enumerate(words.STATES)])
     again = Case(When(consents.possible(), then=F("pk")))
     rows = items.order_by(rank, "connection__calendar__email", "pk").values_list(
-        "connection__calendar__email", "connection__calendar__platform", "state", "step", again
+        "connection__calendar__email", "connection__calendar__platform", "state", "step", "connection__status", again
     )
     return [
         CalendarLine(
@@ -298,10 +298,10 @@ def _calendars(batch: Batch, items: Any, page: int) -> list[CalendarLine]:
             platform=Platform(platform).label if platform in Platform.values else "",
             state=state,
             word=str(words.STATES[state]),
-            sentence=words.of_calendar(batch, state, step),
+            sentence=words.of_calendar(batch, state, step, fell_off=status != ConnectionStatus.CONNECTED),
             connect=connect,
         )
-        for email, platform, state, step, connect in rows[(page - 1) * PER_PAGE : page * PER_PAGE]
+        for email, platform, state, step, status, connect in rows[(page - 1) * PER_PAGE : page * PER_PAGE]
     ]
 
 

@@ -46,6 +46,7 @@ MOVING = {
     Step.VERIFY: _("Its meetings are compared in both regions. They are recorded as before."),
     Step.HAND_OVER: _("Its meetings go over. The list below says where each is recorded."),
 }
+MOVING_OFF = _("It is being connected in %(target)s.")
 COMES_NEXT = _("It waits for the next part of the move.")
 GOING_BACK = _("It goes back to %(source)s.")
 
@@ -90,7 +91,7 @@ TOO_MUCH_TOLD = _("You have told us a lot that we have not answered yet. We will
 TOO_MANY_ASKED = _("E-mails were asked for at too many addresses with this link. Try again tomorrow, or tell us yours.")
 
 RECONNECTED = {
-    "done": _("Thank you. The calendar is being connected in the other region; here you see how it goes on."),
+    "done": _("Thank you, that worked. The calendar is connected in the other region as the move goes on."),
     "other": _(
         "You gave access with another address than the calendar's, and we have kept nothing of it. Try again, and sign "
         "in with exactly the address that is shown below."
@@ -133,10 +134,12 @@ def sentence(batch: Batch, standing: Standing, *, moved: int, back: int, total: 
     return str(said) % {**_regions(batch), "moved": moved, "back": back, "total": total}
 
 
-def of_calendar(batch: Batch, state: str, step: str) -> str:
-    """Say what a calendar's state means."""
+def of_calendar(batch: Batch, state: str, step: str, *, fell_off: bool = False) -> str:
+    """Say what a calendar's state means. `fell_off`: nothing of it is recorded where it comes from."""
     if state == "moving" and batch.goes_back:
         said = GOING_BACK
+    elif state == "moving" and fell_off and step != Step.HAND_OVER:
+        said = MOVING_OFF if allows(batch.goal, step) else COMES_NEXT
     elif state == "moving":
         said = MOVING.get(Step(step), COMES_NEXT) if allows(batch.goal, step) else COMES_NEXT
     else:

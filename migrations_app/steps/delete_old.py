@@ -25,6 +25,7 @@ from calendars import assignments, ingest, sync
 from calendars.models import Assignment, Bot, Calendar, Connection, Event, Intent, Sweep, Verdict
 from calendars.providers import errors
 from calendars.providers.connect import client_for
+from calendars.scheduling.ownership import is_lost
 from calendars.scheduling.rows import Loaded, load
 from calendars.scheduling.settling import DID_NOT_HAPPEN
 from calendars.scheduling.values import Numbers
@@ -52,6 +53,11 @@ REFUSED = "Refused: the meeting of {start:%Y-%m-%d %H:%M} UTC at {url} is {verdi
 REFUSED_REMEDY = "It is looked at again by itself; if it stays, open the meeting in the ledger."
 NEAR = "Waits: a meeting of it starts at {start:%H:%M} UTC."
 NOT_LISTED = "Refused: the provider does not have the bot of {start:%Y-%m-%d %H:%M} UTC that its event names."
+LOST_THERE = (
+    "The meeting of {start:%Y-%m-%d %H:%M} UTC at {url} was shown only in {origin}, where its calendar had fallen off: "
+    "no bot comes to it."
+)
+LOST_REMEDY = "As a rule it was cancelled meanwhile. If it takes place, see why the other region does not show it."
 FELL_BACK = "Its share group fell back to the source: nothing of it is deleted there."
 REFUSALS = ("delete_refused", "not_listed")
 READING = "reading the list of bots in {workspace}"
@@ -223,6 +229,7 @@ def _gate(item: Item, leaving: Connection, staying: Connection) -> Outcome | Non
     listed = _list_of_bots(item)
     if isinstance(listed, Outcome):
         return listed
+    sync.read_again(leaving)  # where it fell off: it may be back
     seen = sync.read_connection_events(item.batch.origin, leaving.remote_id)
     _vanish_unseen(leaving, seen, begun)
     seen = sync.read_connection_events(item.batch.destination, staying.remote_id)
@@ -293,6 +300,11 @@ def _row_refuses(item: Item, one: Loaded, listed: Sweep, numbers: Numbers) -> Ou
     row = coverage.judge(one, numbers=numbers)
     now = clock.now()
     if row.verdict in (Verdict.OVER, Verdict.ATTENDED, Verdict.NOT_ATTENDED):
+        return None
+    if is_lost(one.row) and item.staying is not None and item.staying.connected:
+        sentence = LOST_THERE.format(start=one.row.start, url=one.row.url[:200], origin=item.batch.origin)
+        found = Found("lost", Severity.WARNING, sentence, LOST_REMEDY, item=item, assignment=one.assignment)
+        note(item.batch, Step(item.step), found)
         return None
     if not _covered_elsewhere(item, one, row.verdict):
         sentence = REFUSED.format(

@@ -5,6 +5,7 @@ coming meetings
 
 - is owned by the workspace that it goes to, and the other one's bot is gone, or
 - stays for good because another calendar of the same meeting cannot go, and hangs on that one, or
+- is shown by nobody any more but a calendar that fell off where it leaves, or
 - is over. What starts before the cut line, or too near it, stays where it is to its end.
 """
 
@@ -18,6 +19,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from calendars import assignments
 from calendars.models import Assignment, AuditEntry, Handover, RateBudget
 from calendars.providers.recall_endpoints import ADD_BOT
+from calendars.scheduling.ownership import is_lost
 from calendars.scheduling.rows import Loaded, load
 from calendars.scheduling.values import Numbers
 from migrations_app import coverage, cuts, inventory, planner
@@ -165,8 +167,9 @@ def _hanging(item: Item, calendar: int) -> Outcome | None:
     coming = Assignment.objects.filter(occurrences__calendar=calendar, over=False).distinct()
     open_rows = coming.exclude(owner=destination, both=False).values_list("pk", flat=True)
     moving, staying = 0, []
+    there = item.staying is not None and item.staying.connected
     for one in load(list(open_rows)):
-        if now >= one.row.end or not one.row.wanted:
+        if now >= one.row.end or not one.row.wanted or (there and is_lost(one.row)):
             continue
         if one.assignment.owner_id == destination:
             moving += _has_bot(one, origin.pk)

@@ -34,6 +34,7 @@ TWICE = (
 GONE = "Somebody deleted it in the source before it could be moved."
 DELETED = "Somebody deleted it in the target. Its meetings are with the source again. Press retry to make it once more."
 DELETED_AGAIN = "Somebody deleted it in the source on the way back. Press retry to make it once more."
+MADE_AGAIN = "Somebody deleted it in {where}; it is made again."
 NOT_TAKEN = "not taken"
 PASSED_OVER = (errors.Throttled, errors.BudgetBusy, errors.Unreachable, errors.Conflict)  # nothing is kept of these
 NOT_THERE = "not there: it did not happen"
@@ -47,9 +48,9 @@ def run(item: Item) -> Outcome:
         raise ValueError("an item of a calendar needs its connection")
     consent = Consent.objects.fresh(item)
     if item.target_connection is not None and item.target_connection.status != "deleted":
-        return DONE if consent is None else _connect_again(item.target_connection, consent)
+        return DONE if consent is None else _connect_again(item, item.target_connection, consent)
     sync.read_again(connection)  # its user may have connected it just now
-    if connection.status == "deleted":
+    if connection.status == "deleted" and consent is None:
         return failed(GONE, ErrorKind.PERMANENT)
     reason, remedy = inventory.why_not_movable(connection)
     if reason and consent is None:
@@ -68,16 +69,20 @@ def ensure(item: Item, like: Connection, consent: Consent | None = None) -> Outc
         if unsure is not None:
             _found(unsure)
         _adopt(item, there[0], created=unsure is not None)
-        return DONE if consent is None else _connect_again(there[0], consent)
+        return DONE if consent is None else _connect_again(item, there[0], consent)
     if unsure is not None:
-        return settle(item, like, unsure)
+        return settle(item, like, unsure, consent)
     return _create(item, like, consent)
 
 
-def _connect_again(there: Connection, consent: Consent) -> Outcome:
+def _connect_again(item: Item, there: Connection, consent: Consent) -> Outcome:
     """Give a calendar of the target what its person allowed. The same twice changes nothing, so no intent is needed."""
-    sync.read_again(there)
+    sync.read_now(there)
+    if there.status == "deleted":
+        return wait(MADE_AGAIN.format(where=there.workspace), clock.now())
     if there.status != "connected":
+        if not still_held(item):
+            return wait(SOMEBODY_ELSE, clock.now())
         begun = clock.now()
         fields = {name: value for name, value in consent.credentials(there).items() if value is not None}
         changed = client_for(there.workspace).update_calendar(there.remote_id, fields=fields)
@@ -122,7 +127,7 @@ def open_intent(item: Item, where: Workspace) -> Intent | None:
     ).first()
 
 
-def settle(item: Item, like: Connection, unsure: Intent) -> Outcome:
+def settle(item: Item, like: Connection, unsure: Intent, consent: Consent | None = None) -> Outcome:
     """Look for the calendar that may have been made; only when it is not there in time, it was not."""
     where = unsure.workspace
     client, begun = client_for(where), clock.now()
@@ -135,8 +140,9 @@ def settle(item: Item, like: Connection, unsure: Intent) -> Outcome:
         return failed(TWICE.format(count=len(found), where=where), ErrorKind.CONFIGURATION)
     if found:
         _found(unsure)
-        _adopt(item, _store(where, like, found[0], begun_at=begun), created=True)
-        return DONE
+        stored = _store(where, like, found[0], begun_at=begun)
+        _adopt(item, stored, created=True)
+        return DONE if consent is None else _connect_again(item, stored, consent)
     due = unsure.sent_at + where.late_commit
     if clock.now() < due:
         return wait(LOST.format(where=where), due)
@@ -167,7 +173,7 @@ def _create(item: Item, connection: Connection, consent: Consent | None = None) 
             platform=connection.calendar.platform,
             **credentials,
             metadata=connection.metadata,
-            idempotency_key=f"recallops-{_first_try(intent)}",
+            idempotency_key=f"recallops-{_first_try(intent, since=consent.given_at if consent else None)}",
         )
     except errors.ProviderError as error:
         if error.may_have_happened:
@@ -202,16 +208,19 @@ def _credentials(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _first_try(intent: Intent) -> int:
+def _first_try(intent: Intent, *, since: datetime | None) -> int:
     """Return the number of the try under whose key this one is sent.
 
     After one whose answer was lost, and that was not there when it should have been, it is that one's: should it be
     carried out after all, by a worker that slept for minutes, say, the provider answers what the second made. Only
-    once, since what the provider keeps under a key for an hour may be an error.
+    once, since what the provider keeps under a key for an hour may be an error. What was sent before a consent
+    (`since`) was another request.
     """
     earlier = Intent.objects.filter(
         workspace=intent.workspace, connection=intent.connection, purpose=intent.purpose, pk__lt=intent.pk
     )
+    if since is not None:
+        earlier = earlier.filter(sent_at__gte=since)
     sent = earlier.exclude(outcome__startswith=NOT_TAKEN).order_by("-pk").values_list("pk", "outcome")
     lost = list(takewhile(lambda one: one[1] == NOT_THERE, sent))
     return lost[0][0] if len(lost) % 2 else intent.pk

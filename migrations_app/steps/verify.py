@@ -33,7 +33,9 @@ OTHER = "{where} connected another account ({found}); expected {expected}."
 MISSING = "{count} event(s) are not in {where} yet."
 MISSING_FOR_GOOD = "{count} coming event(s) of {calendar} are not shown by {where}, for example {example}."
 MISSING_REMEDY = "Their meetings stay where they are. Check the calendar in {where}."
-FELL_OFF_REMEDY = "It fell off in {origin}: they are taken for cancelled. What {where} shows after all is recorded."
+FELL_OFF_REMEDY = (
+    "It fell off in {origin}, so no bot can come to them, unless {where} shows them after all. Check the calendar."
+)
 DIFFER = "{count} event(s) of {calendar} differ between the regions in: {fields}."
 DIFFER_REMEDY = "The next change of the event brings both together; the start and link of the owner's region count."
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from calendars.models import Connection, Customer, OAuthClient
+from calendars.providers.recall_endpoints import CREATE_CALENDAR
 from migrations_app import consents
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, BatchStatus, Consent, Finding, Item, ItemStatus, Severity, StatusLink
@@ -95,6 +96,8 @@ def test_what_it_showed_before_it_fell_off_and_is_not_there_any_more_keeps_nothi
     assert statuses() == {ItemStatus.DONE}
     assert move.calendar(BEN) is None
     assert clock.now() < cancelled.start
+    assert Finding.objects.filter(code="lost", assignment__start=cancelled.start).exists()
+    move.assert_proven(wanted=5)
 
 
 def test_a_calendar_that_the_target_could_not_connect_gets_the_new_token_and_is_not_made_twice() -> None:
@@ -138,6 +141,23 @@ def test_a_batch_that_has_come_to_its_end_without_it_goes_on_with_it() -> None:
     consent(move)
     move.run()
     assert statuses() == {ItemStatus.DONE}
+    assert move.calendar(BEN) is None
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_calendar_whose_making_was_lost_is_made_once_with_the_consent(when: str) -> None:
+    move = quick()
+    opened(move)
+    move.there.disconnect(move.calendar(BEN).id)
+    move.allow(Step.EXPORT)
+    move.run()
+    token = consent(move)
+    move.world.faults.add("drop", when=when, endpoint=CREATE_CALENDAR, times=2)
+    move.finish()
+    assert statuses() == {ItemStatus.DONE}
+    assert move.calendar(BEN, region=TARGET).refresh_token == token
+    assert Connection.objects.filter(calendar__email=BEN, workspace=move.target).count() == 1
+    assert Consent.objects.get().refresh_token == ""
 
 
 def test_a_stopped_batch_waits_for_staff_all_the_same() -> None:
@@ -157,7 +177,7 @@ def test_a_stopped_batch_waits_for_staff_all_the_same() -> None:
     [
         lambda move: OAuthClient.objects.update(reconnects=False),
         lambda move: OAuthClient.objects.update(client_id="another"),
-        lambda move: Item.objects.update(status=ItemStatus.READY),
+        lambda move: Item.objects.update(status=ItemStatus.DONE),
         lambda move: Item.objects.update(error_kind="configuration"),
         lambda move: Item.objects.update(step=Step.HAND_OVER),
         lambda move: Item.objects.update(open=False),
@@ -173,7 +193,10 @@ def test_nobody_is_asked_where_it_would_not_help(change: Any) -> None:
     move.run()
     found = waiting(move)
     assert found is not None
-    link = StatusLink(customer=Customer.objects.get(calendars__email=BEN))
+    link, _ = StatusLink.objects.issue(
+        Customer.objects.get(calendars__email=BEN), label="Ben", expires_at=clock.now(), created_by=None
+    )
     change(move)
     assert waiting(move) is None
     assert not consents.give(found, link=link, refresh_token="1//0anything")
+    assert not Consent.objects.exists()

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from icalendar import Calendar as CalendarFile
 
-from calendars.models import Assignment, AuditEntry, Calendar, Handover
+from calendars.models import Assignment, AuditEntry, Calendar, Connection, ConnectionStatus, Handover
 from migrations_app import control, postponing, tasks
 from migrations_app.itineraries import Step
 from migrations_app.models import Batch, Finding, StatusLink
@@ -103,6 +103,8 @@ def hand_over(batch: Batch) -> None:
     """One of its meetings has gone over."""
     order(batch, allowed=True)
     mine = Assignment.objects.filter(start__gt=LINE).order_by("pk")[:1]
+    occurrence = mine.get().occurrences.get()
+    make.make_event(Connection.objects.get(calendar=occurrence.calendar), occurrence=occurrence, start=mine.get().start)
     Assignment.objects.filter(pk__in=mine.values("pk")).update(owner=batch.target)
 
 
@@ -273,6 +275,13 @@ def test_they_may_only_so_often(opened: Opened) -> None:
     assert opened.post(LIMIT).status_code == 409
     assert opened.line == reached
     assert Finding.objects.filter(batch=opened.batch, code="postponed").count() == MOST_TIMES
+
+
+def test_what_a_calendar_that_fell_off_has_in_the_target_binds_nobody(opened: Opened) -> None:
+    """It was connected again there: its meetings are the target's whatever the line says."""
+    hand_over(opened.batch)
+    Connection.objects.update(status=ConnectionStatus.DISCONNECTED)
+    assert opened.post(opened.page().context["offer"].times[0]).status_code == 302
 
 
 # --- what is refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,7 +35,7 @@ from tests.status.conftest import Company
 pytestmark = pytest.mark.django_db
 
 ADA = "person-2@northwind.example"  # whose calendar waits for her
-CARL = "carl@northwind.example"  # who has another account
+CARL = "carl@elsewhere.example"  # another account, maybe her own
 NAMES = {GOOGLE: "google", OUTLOOK: "microsoft"}
 SECRET = "opens-the-client"
 CLIENT = "client.apps.example"
@@ -158,10 +159,13 @@ def test_a_colleague_who_is_connected_already_is_not_cut_off_by_it(visit: Visit,
     """Google takes back everything that a person ever allowed a client, also what their calendar lives on."""
     calendar = make.make_calendar(company.northwind, email=CARL, family=company.batch.source.family)
     make.make_connection(company.batch.source, calendar)
-    visit.world.grant(visit.world.accounts[GOOGLE, CARL], CLIENT)
-    visit.go(CARL)
+    colleague = "dora@northwind.example"  # connected in some account that nobody told us of
+    visit.world.add_account(GOOGLE, colleague)
+    for email in (CARL, colleague):
+        visit.world.grant(visit.world.accounts[GOOGLE, email], CLIENT)
+        visit.go(email)
+        assert visit.grants(email) == [True, True]
     assert untouched(visit.item)
-    assert visit.grants(CARL) == [True, True]
 
 
 def test_who_says_no_may_try_again(visit: Visit) -> None:
@@ -175,9 +179,10 @@ def test_what_was_begun_in_one_browser_is_not_finished_in_another(visit: Visit) 
     """Whoever is sent somebody else's way back, or forges one, gets nowhere; the code stays unused."""
     url = visit.decide(visit.leave())
     parts = urlsplit(url)
-    answer = Client().get(f"{parts.path}?{parts.query}")
+    answer = Client().get(f"{parts.path}?{parts.query}", follow=True)
     assert answer.status_code == 400
     assert "begun in another browser" in answer.content.decode()
+    assert "code=" not in answer.content.decode() + answer.request["QUERY_STRING"]
     assert untouched(visit.item)
     other = Visit(visit.world, visit.item, visit.link, visit.secret)
     other.leave()
@@ -196,7 +201,7 @@ def test_a_way_back_is_taken_once(visit: Visit) -> None:
 def test_a_way_back_is_open_for_a_while(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     url = visit.decide(visit.leave())
     later = datetime.now(UTC).timestamp() + LIFE + 1
-    monkeypatch.setattr("django.core.signing.time.time", lambda: later)
+    monkeypatch.setattr("cryptography.fernet.time.time", lambda: later)
     assert visit.come_back(url).status_code == 400
     assert untouched(visit.item)
 
@@ -232,11 +237,31 @@ def test_only_the_customers_own_calendars_that_wait_can_be_connected(
 @only_google
 def test_a_calendar_that_waits_no_more_when_its_person_comes_back_is_left_alone(visit: Visit) -> None:
     url = visit.decide(visit.leave())
-    Item.objects.filter(pk=visit.item.pk).update(status=ItemStatus.WAITING, reason="as staff pressed retry")
+    Item.objects.filter(pk=visit.item.pk).update(status=ItemStatus.WAITING, step=Step.HAND_OVER, reason="it goes on")
     assert str(words.RECONNECTED["gone"]) in visit.come_back(url).content.decode()
     visit.item.refresh_from_db()
-    assert visit.item.reason == "as staff pressed retry"
+    assert visit.item.reason == "it goes on"
     assert not Consent.objects.exists()
+
+
+@only_google
+def test_that_staff_press_retry_meanwhile_takes_nothing_from_who_comes_back(visit: Visit) -> None:
+    url = visit.decide(visit.leave())
+    Item.objects.filter(pk=visit.item.pk).update(status=ItemStatus.READY, reason="", lease_token=uuid.uuid4())
+    assert str(words.RECONNECTED["done"]) in visit.come_back(url).content.decode()
+    visit.item.refresh_from_db()
+    assert visit.item.lease_token is None  # who works on it without the consent writes nothing any more
+
+
+@only_google
+def test_a_link_that_is_used_too_often_says_that_it_did_not_work(visit: Visit) -> None:
+    url = visit.decide(visit.leave())
+    StatusLink.objects.update(tat=datetime.now(UTC).timestamp() + 3600)
+    assert "Too often" in visit.page()
+    parts = urlsplit(url)
+    answer = visit.browser.get(f"{parts.path}?{parts.query}")
+    assert "reconnect=late" in answer.headers["Location"]
+    assert untouched(visit.item)
 
 
 def test_a_client_that_is_not_as_they_know_it_is_told_to_staff_until_it_works(visit: Visit, platform: str) -> None:
@@ -253,13 +278,14 @@ def test_a_client_that_is_not_as_they_know_it_is_told_to_staff_until_it_works(vi
 
 
 @only_google
-def test_what_they_say_in_the_address_is_shown_to_nobody_but_staff(visit: Visit) -> None:
-    there = visit.leave()
-    state = parse_qs(urlsplit(there).query)["state"][0]
-    path = reverse("status:back")
-    said = visit.browser.get(path, {"state": state, "error": "<b>odd"}, follow=True).content.decode()
-    assert "odd" not in said
-    assert str(words.RECONNECTED["ours"]) in said
+def test_what_stands_in_the_address_is_shown_to_nobody_and_known_words_to_staff(visit: Visit) -> None:
+    for error, word in {"": "late", "<b>odd": "late", "server_error": "away", "invalid_scope": "ours"}.items():
+        state = parse_qs(urlsplit(visit.leave()).query)["state"][0]
+        answer = visit.browser.get(reverse("status:back"), {"state": state, "error": error}, follow=True)
+        said = answer.content.decode()
+        assert "odd" not in said
+        assert str(words.RECONNECTED[word]) in said
+    assert "invalid_scope" in Finding.objects.get(code="reconnect").sentence
 
 
 @only_google
@@ -285,7 +311,8 @@ def test_nothing_that_opens_anything_is_logged_or_recorded(visit: Visit, caplog:
     caplog.set_level(logging.DEBUG)
     url = visit.decide(visit.leave())
     visit.come_back(url)
-    kept = [*visit.world.grants, SECRET]
+    carried = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    kept = [*visit.world.grants, SECRET, visit.secret, carried["code"], carried["state"]]
     written = caplog.text + str(list(AuditEntry.objects.values())) + str(list(StepRecord.objects.values()))
     assert "connected_again" in written
     assert [one for one in kept if one in written] == []
