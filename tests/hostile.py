@@ -368,9 +368,10 @@ class Hostile:
 
     def _messages(self, customer: Any, t: Any) -> list[Model]:
         """What customers and staff are told, quoting strangers."""
+        from migrations_app.mail import links
         from migrations_app.models import Alert, AlertChannel, Inquiry, Message, ReportKey, StatusLink
 
-        make.make_contact(customer, name=customer.name[:120])
+        contact = make.make_contact(customer, name=customer.name[:120], subscribed_at=clock.now())
         words = {name: t(Message, name) for name in ("subject", "text", "problem")}
         message = make.make_message(self.batch, customer, state="failed", **words)
         # names are unique, so a number goes first
@@ -378,7 +379,12 @@ class Hostile:
         alert = make.make_alert(self.batch, channel=channel)
         Alert.objects.filter(pk=alert.pk).update(sentence=t(Alert, "sentence"))
         status, secret = make.make_status_link(customer, label=t(StatusLink, "label"))
-        self.pages.append(reverse("status:page", args=[secret]))
+        asked = make.make_subscription(status, contact.email)
+        self.pages += [
+            reverse("status:page", args=[secret]),
+            reverse("status:confirm", args=[links.token(links.CONFIRM, asked.pk)]),
+            reverse("status:unsubscribe", args=[links.token(links.UNSUBSCRIBE, contact.pk)]),
+        ]
         inquiry = make.make_inquiry(status, self.batch, text=t(Inquiry, "text"))
         return [message, channel, alert, status, inquiry, make.make_report_key(t(ReportKey, "label"))]
 

@@ -272,6 +272,7 @@ def _of_the_outside(now: datetime) -> list[Concern]:
 
 
 def _of_messages() -> list[Concern]:
+    """What customers wrote, and what does not reach them. Who mistyped an address to confirm asks again themselves."""
     return [
         Concern(
             "inquiries",
@@ -286,7 +287,7 @@ def _of_messages() -> list[Concern]:
         ),
         Concern(
             "not_sent",
-            listed(Message, state=Message.State.FAILED.value),
+            listed(Message, state=Message.State.FAILED.value, notice__isnull=False),
             ngettext_lazy(
                 "{shown} e-mail to a customer was not sent", "{shown} e-mails to customers were not sent", "number"
             ),
@@ -295,7 +296,7 @@ def _of_messages() -> list[Concern]:
         ),
         Concern(
             "perhaps_sent",
-            listed(Message, state=Message.State.PERHAPS.value),
+            listed(Message, state=Message.State.PERHAPS.value, notice__isnull=False),
             ngettext_lazy(
                 "Of {shown} e-mail to a customer nobody knows whether it was sent",
                 "Of {shown} e-mails to customers nobody knows whether they were sent",

@@ -48,12 +48,13 @@ class Standing:
     left: int  # not at their end yet
 
 
-def told() -> QuerySet[Batch]:
-    """Return the batches whose customers are told, or have subscribers."""
+def told(asked: Collection[int]) -> QuerySet[Batch]:
+    """Return the batches whose customers are told, and those with customers who asked for it."""
     lately = Q(closed_at=None) | Q(closed_at__gte=clock.now() - AFTERWARDS)
-    mine = Item.objects.filter(batch=OuterRef("pk"), kind=Item.Kind.CONNECTION)
-    asked = Exists(mine.filter(connection__calendar__customer__contacts__in=subscribers()))
-    return Batch.objects.filter(lately, Q(tell_customers=True) | Q(asked, draft=False)).select_related(
+    theirs = Item.objects.filter(
+        batch=OuterRef("pk"), kind=Item.Kind.CONNECTION, connection__calendar__customer__in=asked
+    )
+    return Batch.objects.filter(lately, Q(tell_customers=True) | Q(Exists(theirs), draft=False)).select_related(
         "handover", "source__region", "target__region"
     )
 
@@ -101,14 +102,14 @@ def holding(batch: Batch, standing: Standing, *, was_planned: bool) -> set[Miles
 
 def find() -> int:
     """Look at all batches of which somebody is told; return how many e-mails were written."""
-    batches = {batch.pk: batch for batch in told()}
+    asked = asking()
+    batches = {batch.pk: batch for batch in told(asked)}
     if not batches:
         return 0
     notices: dict[int, list[Notice]] = {pk: [] for pk in batches}
     for notice in Notice.objects.filter(batch__in=batches):
         notices[notice.batch_id].append(notice)
     counted = standings(batches)
-    asked = asking()
     changed = [
         batch
         for pk, batch in batches.items()

@@ -22,7 +22,7 @@ class SubscribeForm(forms.Form):
     """Where e-mails shall go."""
 
     address = forms.EmailField(
-        label=_("Your e-mail address"),
+        label=_("E-mail address"),
         max_length=254,
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
         error_messages={"required": _("Write your e-mail address.")},

@@ -27,6 +27,17 @@ class Sandbox:
         """Return an API key of a workspace."""
         return str(self.line["regions"][region]["workspaces"][workspace]["api_keys"][0])
 
+    def identity(self) -> dict[str, str]:
+        """Return the settings that lead people to its identity provider."""
+        home = self.line["identity"]
+        places = ("authorize", "token", "account", "revoke")
+        return {
+            f"{service}_{place}_URL".upper(): f"{home}/{service}/{place}"
+            for service in ("google", "microsoft")
+            for place in places
+            if (service, place) != ("microsoft", "revoke")  # there is none
+        }
+
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Run a control command. Raises DemoError with the sandbox's own words."""
         connection = http.client.HTTPConnection(self._at, timeout=LONGEST)

@@ -1,7 +1,7 @@
 """The data folder of the demo: what is kept in it, who runs in it, and which environment its processes get.
 
     demo.json      options, how far it came, what runs: all that a second run needs to know
-    secrets.json   the password of the admin and the keys of this installation
+    secrets.json   the password of the admin, the keys of this installation, the secret of the customer's status link
     clock.json     the domain clock that all processes share
     world.pickle   the sandbox, saved when it ends
     proof.json     the proof, once there is one
@@ -149,6 +149,10 @@ class Place:
             write_private(self.secrets_file, json.dumps(made, indent=1))
         found: dict[str, str] = json.loads(self.secrets_file.read_text())
         return found
+
+    def keep_secret(self, **values: str) -> None:
+        """Write a secret down beside those that are there."""
+        write_private(self.secrets_file, json.dumps({**self.secrets(), **values}, indent=1))
 
     def environment(self, *, database: str, lock: TextIO | None) -> dict[str, str]:
         """Return the environment of the demo's own processes. Tuning that was set by hand is left as it is."""

@@ -1,8 +1,8 @@
 """The demo from the first process to the last, in order.
 
-1. The guard, the clock (standing still), the database, the sandbox, the web server.
+1. The guard, the clock (standing still), the database, the sandbox, the web server that knows where to find it.
 2. A new demo: fill, write the rows, make the batch. One that was stopped: take its rows and its world as they are.
-3. Let the clock go, start the workers, conduct until the batch is closed.
+3. Let the clock go, start the workers, conduct until the batch is closed. A customer comes to the status page.
 4. Stop the workers, let the world run out, print the proof.
 5. Stay up until told to end, or end at once. Whichever way it ends, nothing is left running.
 """
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
+from django.urls import reverse
 
 from migrations_app.models import Batch
 from recallops.clock import FileClock
@@ -36,6 +37,7 @@ from recallops.demo.place import DemoError
 from recallops.demo.progress import look
 from recallops.demo.proof import Proof, prove
 from recallops.demo.signals import Interrupted, Signals
+from recallops.demo.visitor import Visitor
 
 if TYPE_CHECKING:
     from recallops.demo.children import Child
@@ -66,6 +68,7 @@ class Demo:
     guard: Guard | None = None
     running: dict[str, Child] = field(default_factory=dict)
     sandbox: Sandbox | None = None
+    site: str = ""
     url: str = ""
 
     def run(self) -> int:
@@ -109,15 +112,17 @@ class Demo:
         say("Starting the database ..." if new else "Going on where the last run stopped ...")
         self._start_database()
         setting_up.migrate()
-        self._start_web()
-        self._start_sandbox()
+        self.sandbox = sandbox = self._start_sandbox()
+        self._start_web(sandbox)
         if new:
             self._fill()
-        elif self.sandbox is not None:
-            setting_up.point_regions(self.sandbox)
+        else:
+            setting_up.point_regions(sandbox)
             setting_up.take_back_leases()
+        setting_up.lead_back(sandbox, self.site)
         keys = self.place.secrets()
         say(f"Set up in {time.monotonic() - began:.0f} s. Watch it: {self.url} as {keys['user']}, {keys['password']}")
+        self._tell_page()
 
     def _set_clock(self, new: bool) -> None:
         """Let domain time stand still: at the coming Monday, or where the last run stopped."""
@@ -156,21 +161,23 @@ class Demo:
             raise DemoError(children.end_of(child.log))
         del self.running["database"]
 
-    def _start_web(self) -> None:
+    def _start_web(self, sandbox: Sandbox) -> None:
         door = _free_port()
-        self.url = f"http://127.0.0.1:{door.getsockname()[1]}/admin/"
+        self.site = f"http://127.0.0.1:{door.getsockname()[1]}"
+        self.url = f"{self.site}/admin/"
+        debug = {"DEBUG": "on"} if os.environ.get("DATABASE_URL") else {}
         self._start(
             "web",
             *("-m", "gunicorn", "recallops.wsgi:application", "--bind", f"fd://{door.fileno()}"),
             *("--workers", "1", "--threads", "4", "--no-control-socket", "--graceful-timeout", "2"),
-            environment={"DEBUG": "on"} if os.environ.get("DATABASE_URL") else {},
+            environment={"SITE_URL": self.site, **sandbox.identity(), **debug},
             at_our_death=signal.SIGTERM,
             pass_fds=(door.fileno(),),
         )
         door.close()
         self.place.keep(url=self.url)
 
-    def _start_sandbox(self) -> None:
+    def _start_sandbox(self) -> Sandbox:
         child = self._start(
             "sandbox",
             *("manage.py", "sandbox", "--regions", setting_up.SOURCE, setting_up.TARGET),
@@ -183,8 +190,7 @@ class Demo:
         until = time.monotonic() + START_SECONDS
         while output is not None and time.monotonic() < until:
             if select.select([output], [], [], 0.2)[0] and (line := output.readline()):
-                self.sandbox = Sandbox(json.loads(line))
-                return
+                return Sandbox(json.loads(line))
             child.check()
         raise DemoError(f"The sandbox did not come up. {children.end_of(child.log)}")
 
@@ -195,11 +201,16 @@ class Demo:
         options = self.options
         say(f"Filling {setting_up.SOURCE} with {options.calendars} calendars and about {options.events} events ...")
         setting_up.make_staff(keys["user"], keys["password"])
-        summary = setting_up.fill(self.sandbox, options)
+        # Also in a small company there is somebody who has to connect a calendar again.
+        summary = setting_up.fill(self.sandbox, options, tokenless=int(options.calendars > 1))
         setting_up.make_rows(self.sandbox, summary, options)
         say(_filled(summary))
         setting_up.change_the_world(self.sandbox, options)
         setting_up.make_batch(keys["user"])
+        for email in summary["tokenless"]:
+            customer, secret = setting_up.make_link(email, keys["user"])
+            self.place.keep_secret(status_link=secret)
+            self.place.keep(visitor=email, customer=customer)
         self.sandbox.ask("save")
         begun = FileClock(self.place.clock_file).now()
         self.place.keep(phase="moving", begun=begun.isoformat(), seconds=0.0)
@@ -232,12 +243,14 @@ class Demo:
     def _conduct(self) -> Snapshot:
         """Conduct until the batch is closed, or stopped; return the last moment."""
         conductor = Conductor(FileClock(self.place.clock_file))
+        visitor = Visitor(self.place, self._page())
         begun = datetime.fromisoformat(self.place.kept()["begun"])
         shown, moved, sign = 0.0, time.monotonic(), None
         with display() as screen:
             while True:
                 try:
                     conductor.look()
+                    visitor.look()
                     if time.monotonic() - shown >= screen.every or not _open():
                         shown = time.monotonic()
                         self._check()
@@ -294,7 +307,17 @@ class Demo:
             self._check()
             time.sleep(0.1)
         say(f"\nAdmin: {self.url}\nLogin: {keys['user']}\nPassword: {keys['password']}")
+        self._tell_page()
         say("It stays up. Ctrl-C stops everything; `make demo` goes on from there, `make clean-demo` starts over.")
+
+    def _tell_page(self) -> None:
+        if page := self._page():
+            say(f"What {self.place.kept()['customer']} sees: {page}")
+
+    def _page(self) -> str:
+        """Return where a customer's page is; empty where nobody was given a link."""
+        secret = self.place.secrets().get("status_link", "")
+        return f"{self.site}{reverse('status:page', args=[secret])}" if secret else ""
 
     def _stay(self) -> None:
         conductor = Conductor(FileClock(self.place.clock_file))

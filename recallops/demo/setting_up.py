@@ -4,6 +4,7 @@
 2. Fill the source region; add the customer of the real exports, if any.
 3. Regions, workspaces with their keys and budgets, customers with their domains, OAuth clients.
 4. Let the world change from now on; make the batch and allow it everything, as the buttons would.
+5. Make a status link for a customer, one of whose calendars has to be connected again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import transaction
+from django.urls import reverse
 
 from calendars.models import (
     ApiKey,
@@ -30,7 +32,8 @@ from calendars.models import (
 )
 from migrations_app import control
 from migrations_app.itineraries import Step
-from migrations_app.models import Batch, Item
+from migrations_app.models import Batch, Item, StatusLink
+from migrations_app.models.status_link import end_of_life
 
 if TYPE_CHECKING:
     from recallops.demo.control import Sandbox
@@ -43,6 +46,7 @@ NAMES = {SOURCE: "Acme US", TARGET: "Acme EU"}
 INSIDE = "main"  # the workspace's name inside the sandbox
 FIRST_HOUR = timedelta(hours=5, minutes=30)
 SOAK = timedelta(hours=12)  # half of what a batch has by itself: the demo's day is short
+LINK_FOR = "the customer of the demo"
 SWEEP_EVERY = timedelta(minutes=30)  # every stop of the clock costs a moment; nothing here needs it more often
 
 
@@ -65,11 +69,11 @@ def make_staff(user: str, password: str) -> None:
         model.objects.create_superuser(username=user, email=f"{user}@acme.example", password=password)
 
 
-def fill(sandbox: Sandbox, options: Options) -> dict[str, Any]:
-    """Fill the source region; return the sandbox's summary with all customers."""
+def fill(sandbox: Sandbox, options: Options, **odd: int) -> dict[str, Any]:
+    """Fill the source region; return the sandbox's summary with all customers. `odd` are numbers of odd calendars."""
     where = {"region": SOURCE, "workspace": INSIDE}
     size = {"calendars": options.calendars, "customers": options.customers, "events": options.events}
-    summary = sandbox.ask("fill", **where, **size, seed=options.seed)
+    summary = sandbox.ask("fill", **where, **size, **odd, seed=options.seed)
     if options.ics:
         link = "" if options.ics_link == "none" else options.ics_link
         added = sandbox.ask("ics", **where, files=list(options.ics), link=link)
@@ -86,12 +90,14 @@ def make_rows(sandbox: Sandbox, summary: dict[str, Any], options: Options) -> No
         for domain in one["domains"]:
             CustomerDomain.objects.get_or_create(domain=domain, defaults={"customer": customer})
     for client in summary["clients"]:
-        if client.get("certificate"):  # of the others the region shows the secret
-            OAuthClient.objects.get_or_create(
-                platform=client["platform"],
-                client_id=client["client_id"],
-                defaults={"certificate": client["certificate"], "private_key": client["private_key"]},
-            )
+        secret = client.get("secret", "")
+        opened_by = {name: client.get(name, "") for name in ("certificate", "private_key")}
+        # The certificates of made-up companies are none, so nothing can be signed with them.
+        OAuthClient.objects.get_or_create(
+            platform=client["platform"],
+            client_id=client["client_id"],
+            defaults={"client_secret": secret, "reconnects": bool(secret), **opened_by},
+        )
     point_regions(sandbox)
     for code in (SOURCE, TARGET):
         region = Region.objects.get(provider=Provider.RECALL, code=code)
@@ -108,6 +114,19 @@ def point_regions(sandbox: Sandbox) -> None:
         if region.base_url != url:
             Region.objects.filter(pk=region.pk).update(base_url=url)
             Sweep.objects.filter(workspace__region=region, finished_at=None).delete()
+
+
+def lead_back(sandbox: Sandbox, site: str) -> None:
+    """Let the identity provider lead people back to this run's port, for all clients that there are by now."""
+    sandbox.ask("redirect", uri=f"{site}{reverse('status:back')}")
+
+
+def make_link(email: str, user: str) -> tuple[str, str]:
+    """Make a status link for the customer whom a calendar belongs to; return the customer's name and the secret."""
+    staff = get_user_model().objects.get(username=user)
+    customer = Customer.objects.get(domains__domain=email.rpartition("@")[2])
+    _, secret = StatusLink.objects.issue(customer, label=LINK_FOR, expires_at=end_of_life(), created_by=staff)
+    return customer.name, secret
 
 
 def change_the_world(sandbox: Sandbox, options: Options) -> None:

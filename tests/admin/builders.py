@@ -67,6 +67,7 @@ from migrations_app.models import (
     ShareGroup,
     StatusLink,
     StepRecord,
+    Subscription,
 )
 from recallops import clock
 
@@ -295,6 +296,12 @@ def make_inquiry(link: StatusLink | None = None, batch: Batch | None = None, **f
     link = link or make_status_link()[0]
     defaults: dict[str, Any] = {"text": "Is my meeting of Friday recorded?", "told_at": clock.now()}
     return Inquiry.objects.create(link=link, customer=link.customer, batch=batch, **{**defaults, **fields})
+
+
+def make_subscription(link: StatusLink, email: str, **fields: Any) -> Subscription:
+    """That somebody asked for e-mails, and did not confirm it so far."""
+    defaults: dict[str, Any] = {"language": "en", "asked_at": clock.now()}
+    return Subscription.objects.create(link=link, email=email, **{**defaults, **fields})
 
 
 def make_endpoint(workspace: Workspace, **fields: Any) -> WebhookEndpoint:

@@ -219,6 +219,7 @@ def _tell(batch: Batch, customer: Customer) -> None:
     """What customers and staff are told of, in every state."""
     for number in range(3):
         make.make_contact(customer, f"somebody-with-a-long-name-{number}@{UNBROKEN[:60]}.example")
+    make.make_contact(customer, f"subscriber@{UNBROKEN[:60]}.example", by_staff=False, subscribed_at=clock.now())
     for state in Message.State.values:
         make.make_message(batch, make.make_customer(), state=state, subject=SENTENCE, problem=SENTENCE)
     failing = {"failing_since": clock.now(), "last_problem": SENTENCE, "test_result": SENTENCE}

@@ -115,14 +115,35 @@ def test_one_tells_us_something_and_what_is_wrong_with_it_is_said(
     with opened(chromium, stage.url, width=375, scripts=False) as page:
         page.goto(pages["status"])
         page.get_by_label("What is wrong").fill("Is Friday recorded?")
-        page.get_by_label("Your e-mail address").fill("ada@northwind")
-        page.get_by_role("button", name="Send").click()
+        page.get_by_label("if you want an answer").fill("ada@northwind")
+        page.get_by_role("button", name="Send", exact=True).click()
         said(page, "#tell", "Enter a valid email address.")
         assert page.get_by_label("What is wrong").input_value() == "Is Friday recorded?"
-        page.get_by_label("Your e-mail address").fill("ada@northwind.example")
-        page.get_by_role("button", name="Send").click()
+        page.get_by_label("if you want an answer").fill("ada@northwind.example")
+        page.get_by_role("button", name="Send", exact=True).click()
         said(page, "#tell", "Thank you.")
         assert page.evaluate(STICKING_OUT) == []
+
+
+def test_one_asks_for_e_mails_and_reads_what_a_link_that_is_cut_off_wants(
+    chromium: Browser, company: tuple[Stage, dict[str, str]]
+) -> None:
+    stage, pages = company
+    with opened(chromium, stage.url, width=375, scripts=False) as page:
+        page.goto(pages["status"])
+        page.get_by_label("E-mail address", exact=True).fill("ada@northwind")
+        page.get_by_role("button", name="Get e-mails").click()
+        said(page, "#mails", "Enter a valid email address.")
+        assert page.get_by_label("E-mail address", exact=True).input_value() == "ada@northwind"
+        page.get_by_label("E-mail address", exact=True).fill("ada@northwind.example")
+        page.get_by_role("button", name="Get e-mails").click()
+        said(page, "#mails", "We have written to this address")
+        assert page.evaluate(STICKING_OUT) == []
+    with opened(chromium, stage.url, width=375) as page:
+        page.goto("/status/confirm/rops_mail_1/")
+        said(page, "main", "Ask for another one on the status page.")
+        assert page.evaluate(STICKING_OUT) == []
+        assert faults(page) == []
 
 
 def test_its_language_is_switched_on_a_phone_and_stays(

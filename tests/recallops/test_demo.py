@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -29,6 +30,7 @@ pytestmark = [
 
 SMALL = ("--exit", "--calendars", "6", "--events", "60", "--hours-of-changes", "3")
 PLAIN = {"missed 0", "doubled 0", "unaccounted 0"}
+MOVED = "items: 6 exported = 6 moved + 0 waiting + 0 not movable + 0 failed"
 LONGEST = 300.0
 
 
@@ -88,10 +90,12 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 def test_a_small_demo_ends_with_the_proof_repeats_it_and_keeps_its_secrets(terminal: Terminal) -> None:
+    """One of its calendars cannot be moved until its person has come to the status page and connected it again."""
     assert terminal.run(*SMALL) == 0, "\n".join(terminal.said)
-    assert set(terminal.said) >= PLAIN
+    assert set(terminal.said) >= {*PLAIN, MOVED}, "\n".join(terminal.said)
     assert terminal.left() == []
     said = "\n".join(terminal.said)
+    assert len(re.findall(r"^\S+@\S+ connected their calendar again on the status page\.$", said, re.MULTILINE)) == 1
     began = time.monotonic()
     assert terminal.run(*SMALL) == 0
     assert set(terminal.said) >= PLAIN
@@ -101,6 +105,8 @@ def test_a_small_demo_ends_with_the_proof_repeats_it_and_keeps_its_secrets(termi
     assert len(secrets) > 10
     places = {"the terminal": said, **files_of(terminal.data / "demo"), **database_of(terminal.data / "demo")}
     assert {name for name, text in places.items() if any(secret in text for secret in secrets)} == set()
+    link = json.loads((terminal.data / "demo" / "secrets.json").read_text())["status_link"]
+    assert {name for name, text in places.items() if link in text} == {"the terminal"}
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -132,7 +138,7 @@ def test_a_demo_that_was_killed_leaves_nothing_and_goes_on_when_it_is_called_aga
         time.sleep(0.1)
     assert terminal.left() == []
     assert terminal.run(*SMALL) == 0, "\n".join(terminal.said)
-    assert set(terminal.said) >= PLAIN
+    assert set(terminal.said) >= {*PLAIN, MOVED}, "\n".join(terminal.said)
 
 
 @pytest.mark.parametrize("moment", ["Starting the database", "Filling", "Set up in", r"\| preflight \|"])

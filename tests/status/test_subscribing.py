@@ -14,6 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from calendars.models import AuditEntry, Customer, CustomerContact, Handover
+from migrations_app.admin.concerns import concerns
 from migrations_app.control import Refused
 from migrations_app.mail import acts, links, milestones, outbox, post, subscribing, tasks
 from migrations_app.models import Item, ItemStatus, Message, Notice, StatusLink, Subscription
@@ -457,8 +458,7 @@ def test_a_revoked_link_ends_what_was_subscribed_by_it_and_nothing_else(
     moved = "moved@northwind.example"
     other, _ = make.make_status_link(company.northwind)
     for one, address in ((link, ADA), (link, STAFFS), (link, moved), (other, moved)):
-        asked = Subscription.objects.create(link=one, email=address, language="en", asked_at=NOON)
-        assert subscribing.confirm(asked.pk)
+        assert subscribing.confirm(make.make_subscription(one, address).pk)
     ask(secret, "open@northwind.example")
     path = reverse("status:confirm", args=[links.token(links.CONFIRM, Subscription.objects.latest("pk").pk)])
     assert link.revoke()
@@ -495,3 +495,11 @@ def test_who_asks_in_another_language_reads_no_english(
     assert english(f"{email.subject} {email.body}", language) == []
     (why,) = re.findall(r"^-- \n(.*)", mail.outbox[-1].body, re.M)
     assert english(why, language) == []
+
+
+def test_what_a_mistyped_address_answers_is_no_concern_of_staff(opened: Any) -> None:
+    ask(opened[1])
+    asking = {one.code: one.listed.rows for one in concerns(NOON)}
+    for state, code in ((State.FAILED, "not_sent"), (State.PERHAPS, "perhaps_sent")):
+        Message.objects.update(state=state)
+        assert not asking[code].all().exists()
