@@ -81,7 +81,7 @@ def out_of_order(stand: Relaying, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["down", "late", *(pytest.param(kind, marks=pytest.mark.thorough) for kind in ("slow", "500"))]
+    "kind", ["late", *(pytest.param(kind, marks=pytest.mark.thorough) for kind in ("down", "slow", "500"))]
 )
 def test_an_application_that_is_ill_for_two_hours_loses_nothing(kind: str) -> None:
     stand = office(6, teams=2, days=1)
