@@ -53,6 +53,7 @@ REFUSED = "Refused: the meeting of {start:%Y-%m-%d %H:%M} UTC at {url} is {verdi
 REFUSED_REMEDY = "It is looked at again by itself; if it stays, open the meeting in the ledger."
 NEAR = "Waits: a meeting of it starts at {start:%H:%M} UTC."
 NOT_LISTED = "Refused: the provider does not have the bot of {start:%Y-%m-%d %H:%M} UTC that its event names."
+GONE = "Somebody deleted it in {origin}."
 LOST_THERE = (
     "The meeting of {start:%Y-%m-%d %H:%M} UTC at {url} was shown only in {origin}, where its calendar had fallen off: "
     "no bot comes to it."
@@ -229,7 +230,9 @@ def _gate(item: Item, leaving: Connection, staying: Connection) -> Outcome | Non
     listed = _list_of_bots(item)
     if isinstance(listed, Outcome):
         return listed
-    sync.read_again(leaving)  # where it fell off: it may be back
+    sync.read_again(leaving)  # where it fell off: it may be back, or gone
+    if leaving.status == "deleted":
+        return wait(GONE.format(origin=item.batch.origin), clock.now())
     seen = sync.read_connection_events(item.batch.origin, leaving.remote_id)
     _vanish_unseen(leaving, seen, begun)
     seen = sync.read_connection_events(item.batch.destination, staying.remote_id)
