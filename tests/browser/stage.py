@@ -89,11 +89,8 @@ class Stage:
             *("manage.py", "sandbox", "--regions", *REGIONS, "--clock-file", str(self.clock.path)),
             stdout=PIPE,
         )
-        line = self._hear("sandbox")
-        self.sandbox = Sandbox(line)
-        places = [(name, place) for name in ("google", "microsoft") for place in ("authorize", "token", "account")]
-        there = {f"{name}_{place}_url".upper(): f"{line['identity']}/{name}/{place}" for name, place in places}
-        self.settings = {**self.settings, **there, "GOOGLE_REVOKE_URL": f"{line['identity']}/google/revoke"}
+        self.sandbox = Sandbox(self._hear("sandbox"))
+        self.settings = {**self.settings, **self.sandbox.identity()}
 
     def fill_rows(self, kind: str = "rows") -> list[tuple[str, str]]:
         """Put a row of everything into the database; return the names and addresses of all pages."""
