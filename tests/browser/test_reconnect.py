@@ -57,6 +57,6 @@ def test_another_account_is_refused_and_ones_own_lets_the_calendar_go_on(
         button = page.get_by_role("link", name=f"Connect again {OTTO}")
         button.click()
         signs_in(page)
-        said(page, "#reconnected", "Thank you.")
+        said(page, "#reconnected", "Thank you, that worked.")
         assert button.count() == 0
         assert [one for one in page.context.cookies() if one["name"].startswith("connect_")] == []
