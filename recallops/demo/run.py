@@ -218,7 +218,7 @@ class Demo:
     def _start_workers(self) -> None:
         clock = FileClock(self.place.clock_file)
         clock.set(at=clock.now(), speed=self.options.speed)
-        self._start("workers", "manage.py", "workers")
+        self._start("workers", "manage.py", "workers", environment={"SITE_URL": self.site})
 
     # --- the move
 
