@@ -58,8 +58,12 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
     """Addresses are compared in lower case, so they are checked in lower case, too."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Let the address of a subscriber be: it was confirmed from there."""
+        """Let the address of a subscriber be: it was confirmed from there.
+
+        Whether somebody was switched on or off is told from what the page showed, not from what became of it since.
+        """
         super().__init__(*args, **kwargs)
+        self.fields["enabled"].show_hidden_initial = self.instance.pk is not None
         if self.instance.subscribed_at is not None:
             self.fields["email"].disabled = True
 
@@ -77,13 +81,21 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error("email", CONTACT_TAKEN)
         return cleaned
 
+    def save(self, commit: bool = True) -> Any:
+        """Write of a contact what was changed here: the others may unsubscribe meanwhile."""
+        if commit and self.instance.pk:
+            self.instance.save(update_fields=[name for name in ContactInline.edited if name in self.changed_data])
+            return self.instance
+        return super().save(commit)
+
 
 class ContactInline(TabularInline):
     """Who is told of moves."""
 
     model = CustomerContact
     form = ContactForm
-    fields = ["email", "name", "enabled", "subscribed_at"]
+    edited = ("email", "name", "enabled")
+    fields = [*edited, "subscribed_at"]
     readonly_fields = ["subscribed_at"]
 
 

@@ -44,14 +44,19 @@ def customers(batch: Batch) -> dict[str, Any]:
     counted = milestones.standings([batch.pk])
     ids = [customer for _batch, customer in counted]
     people: dict[int, list[str]] = {}
+    addresses: dict[int, list[str]] = {}
     contacts = CustomerContact.objects.filter(customer__in=ids, enabled=True).order_by("email")
-    others: Counter[int] = Counter()  # contacts who did not ask for it themselves
     for customer_id, email, subscribed_at in contacts.values_list("customer", "email", "subscribed_at"):
         shown = email if subscribed_at is None else SUBSCRIBED % {"email": email}
         people.setdefault(customer_id, []).append(shown)
-        others[customer_id] += subscribed_at is None
+        addresses.setdefault(customer_id, []).append(email)
     notices = list(Notice.objects.filter(batch=batch))
     to_tell = milestones.new(notices, milestones.holding_in(batch, notices, counted), to_all=True)
+    have = set(
+        Message.objects.filter(notice__in=milestones.kept(notices, to_tell)).values_list(
+            "notice__customer", "notice__milestone", "email"
+        )
+    )
     known = list(Customer.objects.filter(pk__in=ids).order_by("name", "pk")[:MOST_CUSTOMERS])
     states: dict[int, set[str]] = {}
     messages = Message.objects.filter(notice__batch=batch, notice__customer__in=known)
@@ -75,7 +80,11 @@ def customers(batch: Batch) -> dict[str, Any]:
         "rows": rows,
         "more": max(0, len(ids) - MOST_CUSTOMERS),
         "without_contact": sum(customer not in people for customer in ids),
-        "at_once": sum(others[customer] for customer, _milestone in to_tell),
+        "at_once": sum(
+            (customer, milestone, email) not in have
+            for customer, milestone in to_tell
+            for email in addresses.get(customer, [])
+        ),
         "mail_ready": settings.MAIL_READY,
         "sender": settings.DEFAULT_FROM_EMAIL,
         "templates": [(one, _preview_url(one, batch)) for one in MailTemplate.objects.all()],

@@ -48,14 +48,20 @@ class Standing:
     left: int  # not at their end yet
 
 
+def followed() -> QuerySet[Batch]:
+    """Return the batches of which there may still be something to tell."""
+    return Batch.objects.filter(Q(closed_at=None) | Q(closed_at__gte=clock.now() - AFTERWARDS))
+
+
 def told(asked: Collection[int]) -> QuerySet[Batch]:
     """Return the batches whose customers are told, and those with customers who asked for it."""
-    lately = Q(closed_at=None) | Q(closed_at__gte=clock.now() - AFTERWARDS)
     theirs = Item.objects.filter(
         batch=OuterRef("pk"), kind=Item.Kind.CONNECTION, connection__calendar__customer__in=asked
     )
-    return Batch.objects.filter(lately, Q(tell_customers=True) | Q(Exists(theirs), draft=False)).select_related(
-        "handover", "source__region", "target__region"
+    return (
+        followed()
+        .filter(Q(tell_customers=True) | Q(Exists(theirs), draft=False))
+        .select_related("handover", "source__region", "target__region")
     )
 
 
@@ -113,7 +119,7 @@ def find() -> int:
     changed = [
         batch
         for pk, batch in batches.items()
-        if _differs(batch, notices[pk], _told_of(batch, notices[pk], counted, asked), now=clock.now())
+        if _differs(batch, notices[pk], holding_in(batch, notices[pk], counted), asked, now=clock.now())
     ]
     return sum(_note(batch) for batch in changed)
 
@@ -127,14 +133,6 @@ def holding_in(batch: Batch, notices: Collection[Notice], counted: dict[tuple[in
         if pk == batch.pk
         for milestone in holding(batch, standing, was_planned=customer in planned)
     }
-
-
-def _told_of(
-    batch: Batch, notices: Collection[Notice], counted: dict[tuple[int, int], Standing], asked: set[int]
-) -> set[Key]:
-    """Return what holds now of the customers of a batch: of all, or of those who asked for it."""
-    found = holding_in(batch, notices, counted)
-    return {(customer, milestone) for customer, milestone in found if batch.tell_customers or customer in asked}
 
 
 def _key(notice: Notice) -> Key:
@@ -154,8 +152,32 @@ def new(notices: Collection[Notice], now_true: set[Key], *, to_all: bool) -> set
     return now_true - known
 
 
-def _differs(batch: Batch, notices: Collection[Notice], now_true: set[Key], *, now: datetime) -> bool:
-    if new(notices, now_true, to_all=batch.tell_customers):
+def kept(notices: Collection[Notice], fresh: set[Key]) -> list[Notice]:
+    """Return the notices of which only subscribers were told, and that are new to the others."""
+    return [
+        one
+        for one in notices
+        if one.subscribers_only and _key(one) in fresh and (one.ended_at is None or one.milestone in ONCE)
+    ]
+
+
+def _fresh(batch: Batch, notices: Collection[Notice], now_true: set[Key], asked: set[int]) -> set[Key]:
+    """Return what is to be told of a batch: to all, or to those who asked for it.
+
+    These get no worries of a batch that is closed: most of them asked after it was.
+    """
+    if batch.tell_customers:
+        return new(notices, now_true, to_all=True)
+    theirs = {
+        (customer, milestone)
+        for customer, milestone in now_true
+        if customer in asked and (batch.closed_at is None or milestone == Milestone.DONE)
+    }
+    return new(notices, theirs, to_all=False)
+
+
+def _differs(batch: Batch, notices: Collection[Notice], now_true: set[Key], asked: set[int], *, now: datetime) -> bool:
+    if _fresh(batch, notices, now_true, asked):
         return True
     return any(
         bool(one.quiet_since) if _key(one) in now_true else not one.quiet_since or one.quiet_since <= now - QUIET
@@ -170,17 +192,16 @@ def _note(batch: Batch) -> int:
     with alone(f"tell customers of {batch.pk}"):
         notices = list(Notice.objects.filter(batch=batch))
         counted = standings([batch.pk])
-        now_true = _told_of(batch, notices, counted, asking())
+        # Whoever is told or not: an episode goes on while what it says is true.
+        now_true = holding_in(batch, notices, counted)
         open_ones = {_key(one): one for one in notices if one.ended_at is None}
         over = follow(Notice, open_ones, now_true, now=now)
         Message.objects.filter(notice__in=over, state=Message.State.WAITING).update(state=Message.State.WITHDRAWN)
-        fresh = new(notices, now_true, to_all=batch.tell_customers)
-        known = [
-            one
-            for one in notices
-            if one.subscribers_only and _key(one) in fresh and (one.ended_at is None or one.milestone in ONCE)
-        ]
-        Notice.objects.filter(pk__in=[one.pk for one in known]).update(subscribers_only=False)
+        fresh = _fresh(batch, notices, now_true, asking())
+        known = kept(notices, fresh)
+        Notice.objects.filter(pk__in=[one.pk for one in known]).update(
+            subscribers_only=False, quiet_since=None, ended_at=None
+        )
         made = Notice.objects.bulk_create(
             Notice(
                 batch=batch,

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from calendars.leases import Lease, free, take
 from calendars.models import CustomerContact
+from migrations_app.mail import milestones
 from migrations_app.mail.post import How, Outcome
 from migrations_app.models import Message, Subscription
 from recallops import clock
@@ -26,15 +27,19 @@ DIALOGUE = 8  # of waits that one e-mail's dialogue with a server may have
 
 State = Message.State
 
-UNWANTED = Exists(CustomerContact.objects.filter(pk=OuterRef("contact"), enabled=False)) | Exists(
-    Subscription.objects.filter(pk=OuterRef("subscription"), link__revoked_at__isnull=False)
+UNWANTED = (
+    Exists(CustomerContact.objects.filter(Q(enabled=False) | ~Q(email=OuterRef("email")), pk=OuterRef("contact")))
+    | Q(notice__isnull=False, contact=None)
+    | Exists(Subscription.objects.filter(pk=OuterRef("subscription"), link__revoked_at__isnull=False))
 )
-"""To whoever wants no more e-mails; asking an address that was named by a link which is revoked since."""
+"""To whoever wants no more e-mails; to a contact that has another address since, or is deleted; asking an address that
+was named by a link which is revoked since."""
 
 
 def due() -> QuerySet[Message]:
     """Return the e-mails that may be sent now: still true, and wanted by staff or by their reader."""
-    told = Q(notice__batch__tell_customers=True) | Q(contact__subscribed_at__isnull=False)
+    asked = Q(contact__subscribed_at__isnull=False, notice__batch__in=milestones.followed())
+    told = Q(notice__batch__tell_customers=True) | asked
     sound = Q(told, notice__quiet_since=None) | Q(subscription__isnull=False)
     return Message.objects.filter(sound, state=State.WAITING, due_at__lte=clock.now()).exclude(UNWANTED)
 
@@ -52,7 +57,7 @@ def claim(*, limit: int, lease: Lease) -> list[int]:
 def begin(pk: int, lease: Lease) -> Message | None:
     """Note that it is being sent, before it is; None when somebody else has it, or nobody wants it any more."""
     mine = Message.objects.filter(pk=pk, lease_token=lease.token, state=State.WAITING)
-    if not due().filter(pk=pk).exists() or not mine.update(state=State.SENDING, attempts=F("attempts") + 1):
+    if not mine.filter(pk__in=due().filter(pk=pk)).update(state=State.SENDING, attempts=F("attempts") + 1):
         return None
     return Message.objects.select_related("contact__customer").get(pk=pk)
 

@@ -374,8 +374,10 @@ def make_message(batch: Batch, customer: Customer | None = None, **fields: Any) 
     notice = Notice.objects.create(
         batch=batch, customer=customer or make_customer(), milestone=Milestone.PLANNED, found_at=clock.now()
     )
+    contact = make_contact(notice.customer, f"contact-{number}@customer.example")
     defaults: dict[str, Any] = {
-        "email": f"contact-{number}@customer.example",
+        "contact": contact,
+        "email": contact.email,
         "subject": f"Your calendars move ({number})",
         "text": "Hello,\n\nthey move.\n",
         "due_at": clock.now(),

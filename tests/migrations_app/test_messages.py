@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 from collections.abc import Iterator
 from datetime import timedelta
@@ -20,7 +21,7 @@ from calendars.models import AuditEntry, Customer, CustomerContact, Handover
 from migrations_app.admin.concerns import concerns
 from migrations_app.control import Refused
 from migrations_app.itineraries import Step
-from migrations_app.mail import acts, milestones, outbox, post, tasks
+from migrations_app.mail import acts, milestones, outbox, post, subscribing, tasks
 from migrations_app.mail.texts import DEFAULTS, PLACEHOLDERS, problem_of, rendered, value_of
 from migrations_app.models import Batch, Item, ItemStatus, MailTemplate, Message, Milestone, Notice
 from migrations_app.models.episode import QUIET
@@ -661,6 +662,46 @@ def test_contacts_are_kept_on_the_customers_page_and_compared_in_lower_case(chie
     answer = chief.post(url, {**data, "contacts-0-email": "New@Acme.example"})
     assert answer.status_code == 200
     assert CustomerContact.objects.filter(customer=customer).count() == 3
+
+
+def shown_inputs(page: str) -> dict[str, str]:
+    """Return what a browser would post of a customer's page."""
+    found = {}
+    for tag in re.findall(r"<input\b[^>]*>", page):
+        fields = dict(re.findall(r'(\S+)="([^"]*)"', tag))
+        if "name" in fields and (fields.get("type") != "checkbox" or " checked" in tag):
+            found[fields["name"]] = fields.get("value", "on")
+    ours = re.compile("(initial-)?(name|slug|domains-|contacts-)")
+    return {name: value for name, value in found.items() if ours.match(name)}
+
+
+def test_a_page_that_was_opened_earlier_switches_nobody_on_again_who_unsubscribed(
+    chief: Client, customer: Customer
+) -> None:
+    url = reverse("admin:calendars_customer_change", args=[customer.pk])
+    data = shown_inputs(chief.get(url).content.decode())
+    ann = customer.contacts.filter(email="ann@acme.example")
+    subscribing.unsubscribe(ann.get())
+    [number] = [name.split("-")[1] for name, value in data.items() if value == "ann@acme.example"]
+    chief.post(url, {**data, f"contacts-{number}-name": "Ann B."})
+    assert list(ann.values_list("name", "enabled")) == [("Ann B.", False)]
+    data = shown_inputs(chief.get(url).content.decode())
+    chief.post(url, {**data, f"contacts-{number}-enabled": "on"})  # who means it can
+    assert ann.get().enabled
+
+
+@pytest.mark.parametrize("what", ["deleted", "corrected"])
+def test_what_waits_for_a_contact_that_staff_delete_or_correct_is_not_sent(batch: Batch, what: str) -> None:
+    milestones.find()
+    contact = CustomerContact.objects.filter(email="ann@acme.example")
+    if what == "deleted":
+        contact.delete()
+    else:
+        contact.update(email="anne@acme.example")
+    send_all()
+    assert mail.outbox == []
+    tasks.pump()
+    assert Message.objects.get().state == State.WITHDRAWN
 
 
 def test_the_list_of_e_mails_offers_to_send_again_only_what_may_be(chief: Client, batch: Batch) -> None:
