@@ -382,8 +382,8 @@ class Hostile:
         asked = make.make_subscription(status, contact.email)
         self.pages += [
             reverse("status:page", args=[secret]),
-            reverse("status:confirm", args=[links.token(links.CONFIRM, asked.pk)]),
-            reverse("status:unsubscribe", args=[links.token(links.UNSUBSCRIBE, contact.pk)]),
+            reverse("status:confirm", args=[links.token(links.CONFIRM, asked)]),
+            reverse("status:unsubscribe", args=[links.token(links.UNSUBSCRIBE, contact)]),
         ]
         inquiry = make.make_inquiry(status, self.batch, text=t(Inquiry, "text"))
         return [message, channel, alert, status, inquiry, make.make_report_key(t(ReportKey, "label"))]

@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 MOST_UNCONFIRMED = 20  # a day, by one link
 MOST_SUBSCRIBERS = 200  # by one link
 MOST_A_DAY = 3  # e-mails to confirm, to one address, by whatever link
-APART = timedelta(hours=1)  # two of them
+APART = timedelta(hours=1)  # two of them about one customer
 
 
 def possible() -> bool:
@@ -46,8 +46,10 @@ def ask(link: StatusLink, email: str) -> bool:
             return False
         asked = mine.create(link=link, email=email, language=get_language() or settings.LANGUAGE_CODE, asked_at=now)
         sent = Message.objects.filter(subscription__email=email, subscription__asked_at__gt=now - DAY)
-        lately = list(sent.values_list("subscription__asked_at", flat=True))
-        if len(lately) < MOST_A_DAY and all(at <= now - APART for at in lately):
+        # One by a link that is revoked since opens nothing: it stands in the way of no other.
+        alike = sent.filter(subscription__link__customer=link.customer_id, subscription__link__revoked_at=None)
+        just_now = alike.filter(subscription__asked_at__gt=now - APART)
+        if sent.count() < MOST_A_DAY and not just_now.exists():
             subject, text = _question(link.customer.name)
             Message.objects.create(subscription=asked, email=email, subject=subject, text=text, due_at=now)
     return True
@@ -55,8 +57,7 @@ def ask(link: StatusLink, email: str) -> bool:
 
 def to_confirm(token: str) -> Subscription | None:
     """Return what a link to confirm is about, as long as it opens something."""
-    pk = links.row_of(links.CONFIRM, token)
-    found = Subscription.objects.select_related("link__customer").filter(pk=pk).first() if pk else None
+    found = links.row_of(links.CONFIRM, token, Subscription.objects.select_related("link__customer", "contact"))
     return found if found is not None and found.opens else None
 
 
@@ -64,9 +65,9 @@ def confirm(pk: int) -> bool:
     """Make an address a subscriber's; once more changes nothing. False: it cannot be confirmed any more."""
     now = clock.now()
     with transaction.atomic():
-        # The link's row as well: who revokes it either comes first, or finds the subscriber.
-        rows = Subscription.objects.select_related("link__customer")
-        one = rows.select_for_update(no_key=True, of=("self", "link")).filter(pk=pk).first()
+        # The link's row as well, and first: who revokes it either comes before, or finds the subscriber.
+        rows = Subscription.objects.select_related("link__customer", "contact")
+        one = rows.select_for_update(no_key=True, of=("link", "self")).filter(pk=pk).first()
         if one is None or not one.opens:
             return False
         if one.contact_id is not None:
@@ -75,7 +76,12 @@ def confirm(pk: int) -> bool:
         contact, _made = CustomerContact.objects.get_or_create(
             customer=customer, email=one.email, defaults={"by_staff": False}
         )
-        CustomerContact.objects.filter(pk=contact.pk).update(subscribed_at=now, enabled=True)
+        if contact.subscribed_at is None:  # what waits was written for others' reasons, who knows when
+            waiting = Message.objects.filter(contact=contact, state=Message.State.WAITING)
+            waiting.filter(notice__batch__tell_customers=False).update(state=Message.State.WITHDRAWN)
+        # Whom staff had switched off gets e-mails for no other reason than this link.
+        by_staff = contact.by_staff and contact.enabled
+        CustomerContact.objects.filter(pk=contact.pk).update(subscribed_at=now, enabled=True, by_staff=by_staff)
         Subscription.objects.filter(contact=contact).update(contact=None)  # the link that was used last counts
         Subscription.objects.filter(pk=pk).update(contact=contact, confirmed_at=now)
         AuditEntry.objects.record(
@@ -86,8 +92,7 @@ def confirm(pk: int) -> bool:
 
 def to_unsubscribe(token: str) -> CustomerContact | None:
     """Return whom a link to unsubscribe is about."""
-    pk = links.row_of(links.UNSUBSCRIBE, token)
-    return CustomerContact.objects.select_related("customer").filter(pk=pk).first() if pk else None
+    return links.row_of(links.UNSUBSCRIBE, token, CustomerContact.objects.select_related("customer"))
 
 
 def unsubscribe(contact: CustomerContact) -> None:

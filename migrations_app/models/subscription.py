@@ -48,4 +48,6 @@ class Subscription(models.Model):
         """Tell whether its link to confirm still opens something."""
         if self.link.revoked_at is not None:
             return False
-        return self.contact_id is not None or (self.confirmed_at is None and self.asked_at > clock.now() - self.LIFE)
+        if self.contact is not None:
+            return self.contact.enabled
+        return self.confirmed_at is None and self.asked_at > clock.now() - self.LIFE
