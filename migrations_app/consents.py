@@ -90,8 +90,9 @@ def find(customer: Customer, pk: int, *, on_the_way: bool = False) -> Waiting | 
     if item is None or item.connection is None:
         return None
     calendar = item.connection.calendar
-    client = OAuthClient.objects.get(platform=calendar.platform, client_id=item.connection.oauth_client_id)
-    return Waiting(item, calendar.email, client)
+    clients = OAuthClient.objects.filter(platform=calendar.platform, client_id=item.connection.oauth_client_id)
+    client = clients.first()  # staff may take it away at this moment
+    return Waiting(item, calendar.email, client) if client is not None else None
 
 
 def is_ours(client: OAuthClient, email: str) -> bool:

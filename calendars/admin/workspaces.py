@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -19,7 +17,7 @@ from calendars import assignments, sync
 from calendars.admin.base import AuditedAdmin, vendor_links
 from calendars.leases import machine_now
 from calendars.models import ApiKey, Application, AuditEntry, Calendar, OAuthClient, RateBudget, Workspace
-from calendars.providers import connect, limits
+from calendars.providers import connect, identity, limits
 from recallops.admin_base import TabularInline, computed_once, post_action
 from recallops.admin_display import badge, moment, table, to
 from recallops.admin_widgets import SecretInput, SecretText
@@ -340,7 +338,7 @@ class OAuthClientAdmin(AuditedAdmin):
     @admin.display(description=_("redirect address"))
     def redirect_address(self, obj: Any) -> str:
         """What is to be registered with the client at Google or Microsoft."""
-        return f"{settings.SITE_URL}{reverse('status:back')}" if settings.SITE_URL else str(NO_SITE)
+        return identity.redirect_uri() or str(NO_SITE)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Store the secrets that were typed."""

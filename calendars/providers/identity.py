@@ -31,6 +31,7 @@ import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from django.conf import settings
+from django.urls import reverse
 
 from recallops import clock
 from recallops.redaction import remember
@@ -79,18 +80,23 @@ class Granted:
     refresh_token: str = field(repr=False)
 
 
+def redirect_uri() -> str:
+    """Return the address that people are sent back to; each client has to know it. Empty without a SITE_URL."""
+    return f"{settings.SITE_URL}{reverse('status:back')}" if settings.SITE_URL else ""
+
+
 def new_verifier() -> str:
     """Return a code verifier: 256 random bits, in 43 letters."""
     return secrets.token_urlsafe(32)
 
 
-def authorize_url(client: OAuthClient, *, email: str, state: str, verifier: str, redirect_uri: str) -> str:
+def authorize_url(client: OAuthClient, *, email: str, state: str, verifier: str) -> str:
     """Return where a person is sent to consent. `email` is proposed there; whether it was used is seen afterwards."""
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     there = settings.IDENTITY[client.platform]
     asked = {
         "client_id": client.client_id,
-        "redirect_uri": redirect_uri,
+        "redirect_uri": redirect_uri(),
         "response_type": "code",
         "scope": " ".join(there["scopes"]),
         "state": state,
@@ -111,13 +117,13 @@ def refusal(error: str) -> NotGranted:
     return NotGranted(Why.OURS, error) if error in MISTAKES else NotGranted(Why.LATE, "another error")
 
 
-def redeem(client: OAuthClient, *, code: str, verifier: str, redirect_uri: str) -> Granted:
+def redeem(client: OAuthClient, *, code: str, verifier: str) -> Granted:
     """Return what was allowed, and by whom. Raises NotGranted; what it got until then is forgotten."""
     there = settings.IDENTITY[client.platform]
     asked = {
         "grant_type": "authorization_code",
         "code": code,
-        "redirect_uri": redirect_uri,
+        "redirect_uri": redirect_uri(),
         "code_verifier": verifier,
         "client_id": client.client_id,
         **_credentials(client, there["token"]),

@@ -38,11 +38,6 @@ COOKIE = "connect_"
 LIFE = 15 * 60  # seconds that a person may take
 
 
-def redirect_uri() -> str:
-    """Return the address that Google and Microsoft send people back to; each client has to know it."""
-    return f"{settings.SITE_URL}{reverse('status:back')}"
-
-
 @require_safe
 @by_link
 def begin(request: HttpRequest, link: StatusLink, secret: str, number: int) -> HttpResponse:
@@ -51,9 +46,7 @@ def begin(request: HttpRequest, link: StatusLink, secret: str, number: int) -> H
     if waiting is None:
         return _to_page(secret, "gone", move)
     state, verifier = secrets.token_urlsafe(32), identity.new_verifier()
-    there = identity.authorize_url(
-        waiting.client, email=waiting.email, state=state, verifier=verifier, redirect_uri=redirect_uri()
-    )
+    there = identity.authorize_url(waiting.client, email=waiting.email, state=state, verifier=verifier)
     response = HttpResponseRedirect(there)
     kept = {"secret": secret, "item": number, "move": move, "state": state, "verifier": verifier}
     response.set_cookie(
@@ -99,7 +92,7 @@ def _outcome(request: HttpRequest, link: StatusLink, kept: dict[str, Any]) -> st
     try:
         if not code:
             raise identity.refusal(request.GET.get("error", ""))
-        granted = identity.redeem(waiting.client, code=code, verifier=kept["verifier"], redirect_uri=redirect_uri())
+        granted = identity.redeem(waiting.client, code=code, verifier=kept["verifier"])
     except identity.NotGranted as trouble:
         identity.logger.warning("a consent came to nothing", extra={"detail": trouble.detail, "item": waiting.item.pk})
         if trouble.why is identity.Why.OURS:

@@ -35,6 +35,23 @@ def opened(move: Move) -> OAuthClient:
     )
 
 
+def fall_off(move: Move) -> None:
+    """Ben takes back what he allowed, and the source notices."""
+    move.world.revoke_account(move.world.accounts[GOOGLE, BEN])
+    move.there.disconnect(move.calendar(BEN).id)
+
+
+def exported(*, connected: bool) -> Move:
+    """A batch whose export has ended, with Ben's calendar connected at that time or fallen off before."""
+    move = quick()
+    opened(move)
+    if not connected:
+        fall_off(move)
+    move.allow(Step.EXPORT)
+    move.run()
+    return move
+
+
 def waiting(move: Move, email: str = BEN) -> consents.Waiting | None:
     customer = Customer.objects.get(calendars__email=email)
     return consents.find(customer, Item.objects.get(title=email).pk)
@@ -62,12 +79,8 @@ def statuses() -> set[str]:
 
 def test_a_calendar_that_fell_off_in_the_source_is_made_in_the_target_and_moves_like_the_others() -> None:
     """Its meetings were known before; none of them is missed, since the next one is a day ahead."""
-    move = quick()
-    opened(move)
-    move.allow(Step.EXPORT)
-    move.run()
-    move.world.revoke_account(move.world.accounts[GOOGLE, BEN])
-    move.there.disconnect(move.calendar(BEN).id)
+    move = exported(connected=True)
+    fall_off(move)
     move.allow(Step.CLEAN_UP)
     move.run(until=lambda: ItemStatus.USER in statuses())
     token = consent(move)
@@ -81,12 +94,8 @@ def test_a_calendar_that_fell_off_in_the_source_is_made_in_the_target_and_moves_
 
 def test_what_it_showed_before_it_fell_off_and_is_not_there_any_more_keeps_nothing() -> None:
     """A meeting was cancelled while nobody saw it: the source shows it still, the target never did."""
-    move = quick()
-    opened(move)
-    move.allow(Step.EXPORT)
-    move.run()
-    move.world.revoke_account(move.world.accounts[GOOGLE, BEN])
-    move.there.disconnect(move.calendar(BEN).id)
+    move = exported(connected=True)
+    fall_off(move)
     cancelled = next(one for one in move.world.meetings.values() if one.title == f"{BEN} second")
     move.world.cancel(cancelled)
     move.allow(Step.CLEAN_UP)
@@ -117,11 +126,7 @@ def test_a_calendar_that_the_target_could_not_connect_gets_the_new_token_and_is_
 
 
 def test_the_token_is_kept_only_until_the_target_has_it() -> None:
-    move = quick()
-    opened(move)
-    move.there.disconnect(move.calendar(BEN).id)
-    move.allow(Step.EXPORT)
-    move.run()
+    move = exported(connected=False)
     token = consent(move)
     assert Consent.objects.get().refresh_token == token
     move.allow(Step.RECREATE)
@@ -146,11 +151,7 @@ def test_a_batch_that_has_come_to_its_end_without_it_goes_on_with_it() -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_calendar_whose_making_was_lost_is_made_once_with_the_consent(when: str) -> None:
-    move = quick()
-    opened(move)
-    move.there.disconnect(move.calendar(BEN).id)
-    move.allow(Step.EXPORT)
-    move.run()
+    move = exported(connected=False)
     token = consent(move)
     move.world.faults.add("drop", when=when, endpoint=CREATE_CALENDAR, times=2)
     move.finish()
@@ -161,11 +162,7 @@ def test_a_calendar_whose_making_was_lost_is_made_once_with_the_consent(when: st
 
 
 def test_a_stopped_batch_waits_for_staff_all_the_same() -> None:
-    move = quick()
-    opened(move)
-    move.there.disconnect(move.calendar(BEN).id)
-    move.allow(Step.EXPORT)
-    move.run()
+    move = exported(connected=False)
     Batch.objects.update(status=BatchStatus.STOPPED, reason="as somebody has to look")
     consent(move)
     batch = Batch.objects.get()
@@ -186,11 +183,7 @@ def test_a_stopped_batch_waits_for_staff_all_the_same() -> None:
     ],
 )
 def test_nobody_is_asked_where_it_would_not_help(change: Any) -> None:
-    move = quick()
-    opened(move)
-    move.there.disconnect(move.calendar(BEN).id)
-    move.allow(Step.EXPORT)
-    move.run()
+    move = exported(connected=False)
     found = waiting(move)
     assert found is not None
     link, _ = StatusLink.objects.issue(

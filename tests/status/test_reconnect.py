@@ -20,10 +20,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from calendars.models import AuditEntry, Calendar, Connection, OAuthClient
+from calendars.providers.identity import redirect_uri
 from migrations_app.itineraries import Step
 from migrations_app.models import Consent, Finding, Item, ItemStatus, StatusLink, StepRecord
 from migrations_app.status import words
-from migrations_app.status.reconnect import COOKIE, LIFE, redirect_uri
+from migrations_app.status.reconnect import COOKIE, LIFE
 from recallops import clock
 from recallops.sandbox.control import Control
 from recallops.sandbox.meetings import GOOGLE, OUTLOOK
