@@ -7,6 +7,7 @@ import smtplib
 from collections.abc import Iterator
 from datetime import timedelta
 from email import message_from_string
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -713,3 +714,15 @@ def test_the_list_of_e_mails_offers_to_send_again_only_what_may_be(chief: Client
     page = chief.get(url).content.decode()
     assert "Send again" in page
     assert "it may come twice" in page
+
+
+@pytest.mark.django_db
+def test_what_waited_before_messages_knew_their_contact_still_goes_out() -> None:
+    """Without one it would be taken for an e-mail to somebody whom staff have deleted."""
+    batch = make.make_batch(tell_customers=True)
+    message = make.make_message(batch)
+    Message.objects.update(contact=None)
+    assert not outbox.due().exists()
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("migrations_app.migrations.0016_contacts_of_messages").FILL)
+    assert outbox.due().get() == message
