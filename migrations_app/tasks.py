@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, TypedDict
+from functools import cache, partial
+from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, Max, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, NullIf
 
 from calendars import assignments, drivers
 from calendars import tasks as calendar_tasks
 from calendars.leases import Lease, MachineNow, free, give_back, machine_now, take
-from calendars.models import Assignment, Driver
+from calendars.models import Assignment, Driver, Handover
 from migrations_app import cuts, engine, inventory
 from migrations_app.itineraries import OF_THE_BATCH, Step, allows
 from migrations_app.models import Batch, BatchStatus, Item, ShareGroup
 from migrations_app.steps import hand_over
 from recallops import clock
-
-if TYPE_CHECKING:
-    from django_stubs_ext import WithAnnotations
-
-    class Seen(TypedDict):
-        """What looking for work asks of a batch besides its columns."""
-
-        moving: bool
-        trouble: str  # of one of its workspaces
-
-    OpenBatch = WithAnnotations[Batch, Seen]
 
 TASK = "migrations_app.tasks.drive"
 TROUBLE = Coalesce(NullIf("source__trouble", Value("")), "target__trouble")
@@ -38,11 +29,18 @@ TROUBLE = Coalesce(NullIf("source__trouble", Value("")), "target__trouble")
 GOING = Q(handover__paused=False) & ~Q(goal="") & ~Q(reached=F("goal")) & ~Q(status=BatchStatus.STOPPED)
 """Allowed further than it has come, not paused, not stopped."""
 
-OFTEN = (
-    *("slug", "drivers", "goal", "step", "status", "due_at", "groups_due_at", "source", "target"),
-    *("handover__backwards", "handover__cut_line", "handover__external", "handover__paused"),
-)
-"""What looking for work needs: it looks all the time, and finds nothing mostly."""
+# What looking for work needs, in the order of the models: it looks all the time, and finds nothing mostly.
+OF_BATCHES = ("id", "slug", "source_id", "target_id", "goal", "drivers", "step", "status", "due_at", "groups_due_at")
+OF_HANDOVERS = ("id", "cut_line", "paused", "backwards", "external")
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A batch that may have work, with few of its columns; the others are read when they are asked for."""
+
+    batch: Batch
+    moving: bool  # allowed further than it has come, not paused, stopped or closed
+    trouble: str  # of one of its workspaces
 
 
 def ring() -> None:
@@ -61,7 +59,7 @@ def look_again() -> None:
 def pump() -> int:
     """Ring for batches that are due and have no driver; return how many doorbells were rung."""
     now = clock.now()
-    due = [batch for batch in _open() if _due_at(batch, now) <= now]
+    due = [found.batch for found in _open() if _due_at(found, now) <= now]
     return sum(drivers.ring(TASK, batch.slug, slots=batch.drivers) for batch in due)
 
 
@@ -70,21 +68,37 @@ def moving() -> QuerySet[Batch]:
     return Batch.objects.filter(GOING, closed_at=None)
 
 
-def _open() -> QuerySet[OpenBatch]:
-    """Return the batches that are `moving`, and those at rest of which a share group may fall back.
+def _open() -> list[Open]:
+    """Return the batches that are `moving`, and those at rest of which a share group may fall back."""
+    with connection.cursor() as cursor:
+        cursor.execute(*_query_for_open())
+        rows = cursor.fetchall()
+    return [_as_open(row) for row in rows]
 
-    With few of their columns; the others, and their workspaces, are read when they are asked for.
-    """
+
+@cache
+def _query_for_open() -> tuple[str, tuple[Any, ...]]:
+    """Return the statement for `_open`, made once: making it takes several times as long as its answer."""
     states = [ShareGroup.State.CUT, ShareGroup.State.SETTLED]
     cut = Q(handover__external=True) & Exists(ShareGroup.objects.filter(batch=OuterRef("pk"), state__in=states))
     either = Batch.objects.annotate(moving=ExpressionWrapper(GOING, output_field=BooleanField()), trouble=TROUBLE)
-    either = either.filter(Q(moving=True) | cut, closed_at=None).order_by()  # an order costs more than it is worth
-    return either.select_related("handover").only(*OFTEN)
+    columns = (*OF_BATCHES, *(f"handover__{name}" for name in OF_HANDOVERS), "moving", "trouble")
+    rows = either.filter(Q(moving=True) | cut, closed_at=None).order_by().values_list(*columns)
+    sql, params = rows.query.sql_with_params()
+    return sql, params
 
 
-def _due_at(batch: OpenBatch, now: datetime) -> datetime:
+def _as_open(row: tuple[Any, ...]) -> Open:
+    of_batch, of_handover = row[: len(OF_BATCHES)], row[len(OF_BATCHES) : -2]
+    batch = Batch.from_db("default", OF_BATCHES, of_batch)
+    batch.handover = Handover.from_db("default", OF_HANDOVERS, of_handover)
+    return Open(batch, moving=row[-2], trouble=row[-1])
+
+
+def _due_at(found: Open, now: datetime) -> datetime:
     """Return when one of the batches that are `_open` is to be looked at: `now`, or before, for now."""
-    if not batch.moving:
+    batch = found.batch
+    if not found.moving:
         return batch.groups_due_at or now
     if batch.step in OF_THE_BATCH or (batch.due_at is not None and batch.due_at > now):
         return batch.due_at or now
@@ -106,10 +120,11 @@ def drive(slug: str, slot: int) -> None:
 
 def find_work(slug: str, room: int) -> list[Callable[[], None]]:
     """Claim the batch itself when its own step is due, and due items, nearest meeting first."""
-    batch = _open().filter(slug=slug).first()
-    if batch is None:
+    found = next((one for one in _open() if one.batch.slug == slug), None)
+    if found is None:
         return []
-    if not batch.moving:
+    batch = found.batch
+    if not found.moving:
         cuts.look(batch, watching=True)
         return []
     if batch.due_at is not None and batch.due_at > clock.now():
@@ -119,8 +134,8 @@ def find_work(slug: str, room: int) -> list[Callable[[], None]]:
         held = take(Batch.objects.filter(pk=batch.pk), limit=1, lease=lease, order_by=["pk"])
         return [partial(_advance_batch, batch.pk, lease)] if held else []
     # on the way back it stops at the first call that is refused: where nothing was made, no call is needed
-    if batch.trouble and not batch.due_at and not batch.goes_back:
-        engine.stop_batch(batch, batch.trouble)
+    if found.trouble and not batch.due_at and not batch.goes_back:
+        engine.stop_batch(batch, found.trouble)
         return []
     if batch.goes_back:
         engine.turn_round(batch)
@@ -153,7 +168,7 @@ def _active(slug: str) -> bool:
 def next_due() -> datetime | None:
     """Return the domain time at which the next batch or item is due; now, when one is; None when nothing waits."""
     now = clock.now()
-    return min((_due_at(batch, now) for batch in _open()), default=None)
+    return min((_due_at(found, now) for found in _open()), default=None)
 
 
 def _look_at(batch: Batch) -> datetime:

@@ -37,27 +37,19 @@ def timeouts() -> Timeouts:
 
 def client_for(workspace: Workspace, *, max_wait: float = 5.0) -> RecallClient:
     """Return a client for a workspace, by its newest enabled key. Raises errors.InvalidKey when it has none."""
-    key = ApiKey.objects.filter(workspace=workspace, enabled=True).order_by("-created_at", "-pk").first()
-    if key is None:
+    keys = ApiKey.objects.filter(workspace=workspace, enabled=True).order_by("-created_at", "-pk")
+    newest = keys.values_list("pk", "fingerprint").first()
+    if newest is None:
         raise errors.InvalidKey(NO_KEY.format(workspace=workspace))
-    client = _client(workspace.pk, workspace.region.base_url, key.fingerprint, _Sealed(key.secret))
-    return client.with_options(max_wait=max_wait)
-
-
-class _Sealed(str):
-    """A secret as a cache key: it shows nothing of itself."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<sealed>"
+    return _client(workspace.pk, workspace.region.base_url, *newest).with_options(max_wait=max_wait)
 
 
 @lru_cache(maxsize=64)
-def _client(workspace_id: int, base_url: str, fingerprint: str, secret: _Sealed) -> RecallClient:
+def _client(workspace_id: int, base_url: str, key: int, fingerprint: str) -> RecallClient:
+    """Make a client by a key, which is opened once; another secret has another fingerprint."""
     return RecallClient(
         base_url=base_url,
-        api_key=str(secret),
+        api_key=ApiKey.objects.get(pk=key, fingerprint=fingerprint).secret,
         budget=Budget(workspace_id),
         transport=_transport,
         timeouts=timeouts(),
