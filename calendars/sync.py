@@ -60,16 +60,17 @@ def open_sweep(workspace: Workspace, kind: Sweep.Kind, *, since: datetime | None
     fields: dict[str, Any] = {"begun_at": clock.now(), "since": since}
     if kind == Sweep.Kind.BOTS:
         fields["since"] = clock.now()
-    sweeps = Sweep.objects.select_related("workspace__region")
-    open_ones = sweeps.filter(workspace=workspace, kind=kind, finished_at=None)
-    if found := open_ones.first():
-        return found
-    try:
-        with transaction.atomic():
-            begun = Sweep.objects.create(workspace=workspace, kind=kind, **fields)
-    except IntegrityError:  # another has just begun it
-        return open_ones.get()
-    return sweeps.get(pk=begun.pk)  # with the workspace as it is now: whoever asks may have changed what is to be kept
+    open_ones = Sweep.objects.filter(workspace=workspace, kind=kind, finished_at=None)
+    sweep = open_ones.first()
+    if sweep is None:
+        try:
+            with transaction.atomic():
+                sweep = Sweep.objects.create(workspace=workspace, kind=kind, **fields)
+        except IntegrityError:  # another has just begun it
+            sweep = open_ones.get()
+    # as it is now: whoever asks may have changed what is to be kept
+    sweep.workspace = Workspace.objects.select_related("region").get(pk=workspace.pk)
+    return sweep
 
 
 def run_sweep(sweep: Sweep, *, seconds: float = 8.0) -> bool:

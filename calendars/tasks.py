@@ -81,6 +81,8 @@ def find_work(family: str, room: int) -> list[Callable[[], None]]:
         if not ids:
             break
         work.append(partial(reconcile, ids, lease=lease))
+        if len(ids) < chunk:  # there were no more
+            break
     return work
 
 

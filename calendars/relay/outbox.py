@@ -98,11 +98,12 @@ def settle_calendars(calendars: Collection[int]) -> None:
     """Let the outbox follow after calendars went to another workspace."""
     lanes = [
         lane_of_calendar(workspace, remote_id)
-        for workspace, remote_id in Connection.objects.filter(calendar__in=calendars).values_list(
-            "workspace", "remote_id"
-        )
+        for workspace, remote_id in Connection.objects.filter(
+            calendar__in=calendars, workspace__application__isnull=False
+        ).values_list("workspace", "remote_id")
     ]
-    settle(Relayed.objects.filter(lane__in=lanes))
+    if lanes:
+        settle(Relayed.objects.filter(lane__in=lanes))
 
 
 def settle_held(workspace: int) -> None:

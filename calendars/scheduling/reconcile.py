@@ -122,8 +122,9 @@ class _Run:
     def _load(self) -> list[Loaded]:
         loaded = load(self.ids)
         sides = {side.workspace for one in loaded for side in (one.row.owner, one.row.other) if side}
-        for missing in Workspace.objects.select_related("region").filter(pk__in=sides - set(self.writer.workspaces)):
-            self.writer.workspaces[missing.pk] = missing
+        if missing := sides - set(self.writer.workspaces):
+            for workspace in Workspace.objects.select_related("region").filter(pk__in=missing):
+                self.writer.workspaces[workspace.pk] = workspace
         if self.writer.workspaces:
             self.writer.numbers = numbers_for(list(self.writer.workspaces.values()))
         if settled := [pk for one in loaded for pk in self._settle(one)]:

@@ -11,16 +11,17 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Min
 
 from calendars import sync
 from calendars import tasks as calendar_tasks
-from calendars.models import Assignment, Customer, RateBudget, Sweep, Workspace
+from calendars.models import Customer, RateBudget, Sweep, Workspace
 from calendars.providers.connect import use_transport
 from calendars.relay import outbox
 from calendars.relay import tasks as relay
 from migrations_app import tasks as batch_tasks
-from migrations_app.models import Batch, BatchStatus, Finding
+from migrations_app.models import Finding
 from recallops.sandbox import company
 from recallops.sandbox.records import SCHEDULED
 from tests.harness import LEASED, SOURCE, TARGET, set_machine_time
@@ -284,8 +285,9 @@ class Play(WithApplication):
 
     def _look(self) -> None:
         """Look at the ledger as staff may: which meetings does it show as doubled?"""
-        rows = Assignment.objects.filter(verdict="doubled").exclude(note="moving")
-        self.course.doubled_seen.update(rows.values_list("start", "url"))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT start, url FROM calendars_assignment WHERE verdict = 'doubled' AND note <> 'moving'")
+            self.course.doubled_seen.update(cursor.fetchall())
 
     def play(self) -> None:
         """Run until every batch is closed, and on until the near meetings are over."""
@@ -319,7 +321,7 @@ class Play(WithApplication):
             return
         if self.staff.look():
             return  # and look what follows from it, at once
-        if not Batch.objects.exclude(status=BatchStatus.CLOSED).exists():
+        if not self._any_open():
             self.course.closed_at = self.time.at
         elif self.course.broken:
             self.course.stuck = "ended at once"  # what follows is no news
@@ -329,6 +331,12 @@ class Play(WithApplication):
             self.course.closed_at = self.time.at
         else:
             self._jump()
+
+    @staticmethod
+    def _any_open() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT EXISTS (SELECT FROM migrations_app_batch WHERE status <> 'closed')")
+            return bool(cursor.fetchone()[0])
 
     def _canary_failed(self) -> bool:
         """Where a delete revokes the grant, the move ends with the first calendar; its user connects it again."""

@@ -25,6 +25,8 @@ from recallops import clock
 from tests.harness import set_machine_time
 from tests.simulation.play import Play
 
+PREPARED = 600  # statements of which PostgreSQL keeps the plan, all that a play has
+
 
 class Lines(logging.Handler):
     """Keeps what is logged, as it would be written."""
@@ -71,8 +73,23 @@ class Stage:
         return self.on.time.at.timestamp() if self.on is not None else 0.0
 
     def _connected(self, **_: Any) -> None:
+        connection.connection.prepared_max = PREPARED
         if self.on is not None:
             set_machine_time(self.on.machine_at)
+
+
+@contextmanager
+def _prepared_statements() -> Iterator[None]:
+    """Let PostgreSQL keep its plans: where a few rows are asked for, planning is most of the work."""
+    options = {"server_side_binding": True, "prepare_threshold": 2}
+    with (
+        mock.patch.dict(connection.settings_dict["OPTIONS"], options),
+        mock.patch.object(connection.features, "uses_server_side_binding", True),
+    ):
+        connection.close()
+        limits.close()
+        yield
+    connection.close()
 
 
 @contextmanager
@@ -99,7 +116,8 @@ def stage(found: Stage | None = None) -> Iterator[Stage]:
             mock.patch.dict(Budget.__init__.__kwdefaults__ or {}, {"sleep": found._sleep}),
             mock.patch.object(leases, "waits", SimpleNamespace(monotonic=found._monotonic)),
             mock.patch.object(connection, "_commit", committed),
-            override_settings(RELAY_PRIVATE=True),  # the sample application has no host at all
+            override_settings(RELAY_PRIVATE=True, DEBUG=False),  # the sample application has no host at all
+            _prepared_statements(),
             connection.execute_wrapper(found._guard),
         ):
             yield found
