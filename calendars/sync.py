@@ -245,7 +245,8 @@ def _turn_is_due(workspace: Workspace) -> bool:
 
 
 def _last_sweep(workspace: Workspace, *kinds: Sweep.Kind) -> Sweep | None:
-    return Sweep.objects.filter(workspace=workspace, kind__in=kinds).order_by("-begun_at", "-pk").first()
+    found = Sweep.objects.filter(workspace=workspace, kind__in=kinds).only("begun_at", "finished_at")
+    return found.order_by("-begun_at", "-pk").first()
 
 
 def _since(workspace: Workspace, kind: Sweep.Kind) -> datetime:

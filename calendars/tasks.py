@@ -63,14 +63,13 @@ def find_work(family: str, room: int) -> list[Callable[[], None]]:
     _hear(family)
     now = clock.now()
     work: list[Callable[[], None]] = []
-    for workspace in _due_sweeps(now).filter(family=family).select_related("region")[:room]:
-        claimed = Workspace.objects.filter(pk=workspace.pk, sweep_due_at=workspace.sweep_due_at)
-        if claimed.update(sweep_due_at=now + SWEEP_RETRY):
-            work.append(partial(_sweep, workspace))
-    for calendar in _to_judge(now).filter(family=family)[: max(0, room - len(work))]:
+    for pk, due_at in _due_sweeps(now).filter(family=family).values_list("pk", "sweep_due_at")[:room]:
+        if Workspace.objects.filter(pk=pk, sweep_due_at=due_at).update(sweep_due_at=now + SWEEP_RETRY):
+            work.append(partial(_sweep, pk))
+    for pk, judge_at in _to_judge(now).filter(family=family).values_list("pk", "judge_at")[: max(0, room - len(work))]:
         until = now + JUDGE_RETRY
-        if Calendar.objects.filter(pk=calendar.pk, judge_at=calendar.judge_at).update(judge_at=until):
-            work.append(partial(_judge, calendar.pk, until))
+        if Calendar.objects.filter(pk=pk, judge_at=judge_at).update(judge_at=until):
+            work.append(partial(_judge, pk, until))
     due = _due_assignments(now).filter(family=family)
     if lanes.crowded():
         due = due.filter(start__lte=now + NEAR)
@@ -92,12 +91,12 @@ def _chunk(due: QuerySet[Assignment], room: int) -> int:
     return min(CHUNK, max(SMALLEST, math.ceil(waiting / room))) if waiting else 0
 
 
-def _sweep(workspace: Workspace) -> None:
+def _sweep(workspace: int) -> None:
     """Read what changed; an error waits for the next time, which is due anyway."""
     try:
-        sync.sweep_changes(workspace)
+        sync.sweep_changes(Workspace.objects.select_related("region").get(pk=workspace))
     except errors.InvalidKey as error:
-        Workspace.objects.filter(pk=workspace.pk).update(trouble=error.sentence[:600])
+        Workspace.objects.filter(pk=workspace).update(trouble=error.sentence[:600])
     except errors.ProviderError:
         pass
 

@@ -83,10 +83,17 @@ def quiet(families: Iterable[str]) -> Iterator[None]:
 
 def settle(rows: QuerySet[Relayed]) -> None:
     """Hold those of some rows that may not pass now, and let go those that may."""
-    here = rows.filter(of_calendar=True)
-    stopped = _elsewhere() | _unknown()
-    here.filter(stopped, state=State.WAITING).update(state=State.HELD)
-    here.filter(~stopped, state=State.HELD).update(state=State.WAITING, due_at=clock.now(), attempts=0, problem="")
+    rows.filter(_stopped(), of_calendar=True, state=State.WAITING).update(state=State.HELD)
+    _let_go(rows)
+
+
+def _let_go(rows: QuerySet[Relayed]) -> None:
+    held = rows.filter(~_stopped(), of_calendar=True, state=State.HELD)
+    held.update(state=State.WAITING, due_at=clock.now(), attempts=0, problem="")
+
+
+def _stopped() -> Q:
+    return _elsewhere() | _unknown()
 
 
 def lane_of_calendar(workspace: int, remote_id: str) -> str:
@@ -108,7 +115,7 @@ def settle_calendars(calendars: Collection[int]) -> None:
 
 def settle_held(workspace: int) -> None:
     """Let the outbox follow after connections of a workspace became known, or went."""
-    settle(Relayed.objects.filter(delivery__workspace=workspace, state=State.HELD))
+    _let_go(Relayed.objects.filter(delivery__workspace=workspace))
 
 
 def route(calendars: QuerySet[Calendar], workspace: int, *, at: datetime) -> None:

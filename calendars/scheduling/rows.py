@@ -146,6 +146,8 @@ def _profiles(assignments: list[Assignment], occurrences: dict[int, list[Occurre
 
 def _bots(events: list[Event]) -> dict[tuple[int, str], tuple[str, bool, bool]]:
     ids = {entry["bot_id"] for event in events for entry in event.bots}
+    if not ids:
+        return {}
     rows = Bot.objects.filter(remote_id__in=ids).values_list("workspace", "remote_id", "status", "terminal", "attended")
     return {(workspace, remote): (status, over, there) for workspace, remote, status, over, there in rows}
 
@@ -157,6 +159,8 @@ def _loose(ids: Collection[int]) -> dict[int, list[BotEntry]]:
         (workspace, bot_id): (pk, url)
         for pk, url, workspace, bot_id in taken.values_list("assignment", "assignment__url", "workspace", "bot_id")
     }
+    if not named:
+        return {}
     loose: dict[int, list[BotEntry]] = defaultdict(list)
     for bot in Bot.objects.filter(remote_id__in=[bot_id for _, bot_id in named], terminal=False).defer("config"):
         pk, url = named.get((bot.workspace_id, bot.remote_id), (None, ""))
