@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
-from django.db.models import DateTimeField, Func, Model, Q, QuerySet, Value
+from django.db.models import DateTimeField, Func, Model, Q, QuerySet
 
 from recallops import waits
 
@@ -58,18 +59,28 @@ def free() -> Q:
 def take(rows: QuerySet[Any], *, limit: int, lease: Lease, order_by: Sequence[str]) -> list[int]:
     """Take up to `limit` free rows of a queryset, in the given order, and return their primary keys.
 
-    Rows that somebody else is taking at this moment are passed over, not waited for.
+    One statement. Rows that somebody else is taking at this moment are passed over, not waited for; the array lets
+    them be chosen once, whatever plan the database makes.
     """
-    model: type[Model] = rows.model
-    with transaction.atomic():
-        free_rows = (
-            rows.filter(free()).order_by(*order_by).select_for_update(skip_locked=True, no_key=True, of=("self",))
+    options = rows.model._meta
+    table, key = options.db_table, options.pk.column
+    columns = [key if name == "pk" else options.get_field(name).column for name in order_by]
+    try:
+        free_rows, values = rows.filter(free()).order_by(*order_by).values("pk")[:limit].query.sql_with_params()
+    except EmptyResultSet:  # no row can be like that
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE {table} SET lease_token = %s, lease_until = recallops_machine_now() + make_interval(secs => %s)
+            WHERE {key} = ANY (ARRAY ({free_rows} FOR NO KEY UPDATE OF {table} SKIP LOCKED))
+            RETURNING {key}, {", ".join(columns)}
+            """,  # noqa: S608 (our own names, and the text of a query with placeholders)
+            [lease.token, lease.seconds, *values],
         )
-        ids = list(free_rows.values_list("pk", flat=True)[:limit])
-        if ids:
-            until = MachineNow() + timedelta(seconds=lease.seconds)
-            model._default_manager.filter(pk__in=ids).update(lease_token=lease.token, lease_until=until)
-    return ids
+        taken = cursor.fetchall()
+    taken.sort(key=lambda row: [(value is None, value) for value in row[1:]])
+    return [row[0] for row in taken]
 
 
 def locked(rows: QuerySet[Any]) -> list[int]:
@@ -109,7 +120,10 @@ def renew(model: type[Model], ids: Iterable[int], lease: Lease) -> bool:
 def give_back(model: type[Model], ids: Collection[int], lease: Lease) -> None:
     """Release rows that are still ours; those that somebody took over meanwhile are left alone."""
     mine = model._default_manager.filter(pk__in=list(ids), lease_token=lease.token)
+    nobody = {"lease_token": None, "lease_until": None}
+    if len(ids) == 1:  # one row needs no order
+        mine.update(**nobody)
+        return
     with transaction.atomic():
-        if len(ids) > 1:  # one row needs no order
-            locked(mine)
-        mine.update(lease_token=None, lease_until=Value(None, output_field=DateTimeField()))
+        locked(mine)
+        mine.update(**nobody)
