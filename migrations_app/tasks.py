@@ -90,8 +90,8 @@ def _query_for_open() -> tuple[str, tuple[Any, ...]]:
 
 def _as_open(row: tuple[Any, ...]) -> Open:
     of_batch, of_handover = row[: len(OF_BATCHES)], row[len(OF_BATCHES) : -2]
-    batch = Batch.from_db("default", OF_BATCHES, of_batch)
-    batch.handover = Handover.from_db("default", OF_HANDOVERS, of_handover)
+    batch = Batch.from_db(connection.alias, OF_BATCHES, of_batch)
+    batch.handover = Handover.from_db(connection.alias, OF_HANDOVERS, of_handover)
     return Open(batch, moving=row[-2], trouble=row[-1])
 
 

@@ -105,12 +105,13 @@ def settle_calendars(calendars: Collection[int]) -> None:
     """Let the outbox follow after calendars went to another workspace."""
     lanes = [
         lane_of_calendar(workspace, remote_id)
-        for workspace, remote_id in Connection.objects.filter(
-            calendar__in=calendars, workspace__application__isnull=False
-        ).values_list("workspace", "remote_id")
+        for workspace, remote_id in Connection.objects.filter(calendar__in=calendars).values_list(
+            "workspace", "remote_id"
+        )
     ]
-    if lanes:
-        settle(Relayed.objects.filter(lane__in=lanes))
+    theirs = Relayed.objects.filter(lane__in=lanes)
+    if theirs.filter(state__in=[State.WAITING, State.HELD]).exists():  # mostly there is no application at all
+        settle(theirs)
 
 
 def settle_held(workspace: int) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
+from django.db import connection
 
 from calendars.leases import Lease, MachineNow, give_back, machine_now, renew, take
 from calendars.models import Driver
@@ -29,6 +32,37 @@ def test_what_one_holds_another_does_not_get(rows: list[int]) -> None:
     assert taken(mine, 2) == rows[:2]
     assert taken(theirs) == rows[2:]
     assert taken(Lease()) == []
+
+
+def test_they_come_in_the_order_asked_for_and_those_without_a_time_last(rows: list[int]) -> None:
+    soon, late = datetime(2026, 11, 23, 6, tzinfo=UTC), datetime(2026, 11, 23, 7, tzinfo=UTC)
+    for pk, rung_at in zip(rows, (None, late, soon), strict=True):
+        Driver.objects.filter(pk=pk).update(rung_at=rung_at)
+    first, second = (take(Driver.objects.all(), limit=2, lease=Lease(), order_by=["rung_at", "pk"]) for _ in range(2))
+    assert (first, second) == ([rows[2], rows[1]], [rows[0]])
+
+
+def test_of_none_that_can_be_none_is_taken() -> None:
+    assert take(Driver.objects.filter(pk__in=[]), limit=1, lease=Lease(), order_by=["pk"]) == []
+
+
+def test_what_many_take_at_the_same_moment_each_has_alone_and_no_more_than_asked_for() -> None:
+    Driver.objects.bulk_create([Driver(subject="acme", slot=slot) for slot in range(120)])
+    together = Barrier(8)
+
+    def work(_: int) -> list[list[int]]:
+        together.wait()
+        try:
+            return list(iter(lambda: taken(Lease(), 3), []))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        portions = [portion for portions in pool.map(work, range(8)) for portion in portions]
+    assert max(map(len, portions)) == 3
+    every = [pk for portion in portions for pk in portion]
+    assert len(every) == len(set(every))
+    assert len(every) + len(taken(Lease(), 120)) == 120  # who finds all rows held for a moment ends before the others
 
 
 def test_a_lease_that_is_over_is_taken_by_the_next_and_cannot_be_renewed(rows: list[int]) -> None:
