@@ -7,6 +7,7 @@ each such change is said.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import pwd
@@ -14,17 +15,16 @@ import shutil
 import stat
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from recallops.embedded_postgres.errors import EmbeddedPostgresError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 ACCOUNT = "recallops-postgres"
 FALLBACK = "nobody"
+ACCOUNTS = Path("/etc/passwd")
 NO_ACCOUNT = (
     "PostgreSQL does not run as root, and no account could be found for it: there is neither `useradd`, to add "
     f'"{ACCOUNT}", nor the account "{FALLBACK}". Run as another user than root, or set DATABASE_URL.'
@@ -101,15 +101,20 @@ def _name(uid: int) -> str:
 def _unprivileged() -> Account:
     """Find or add the account under which root lets the server run; nothing that root owns is given to it."""
     if _find(ACCOUNT) is None and (useradd := shutil.which("useradd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")):
-        subprocess.run(  # noqa: S603 (our own words)
-            [useradd, "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/false", ACCOUNT],
-            check=False,
-            capture_output=True,
-        )
+        _add(useradd)
     account = _find(ACCOUNT) or _find(FALLBACK)
     if account is None:
         raise EmbeddedPostgresError(NO_ACCOUNT)
     return account
+
+
+def _add(useradd: str) -> None:
+    """Add the account, one process at a time: of two that add one name, the later replaces the earlier's number."""
+    command = [useradd, "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/bin/false", ACCOUNT]
+    with ACCOUNTS.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if _find(ACCOUNT) is None:
+            subprocess.run(command, check=False, capture_output=True)  # noqa: S603 (our own words)
 
 
 def _find(name: str) -> Account | None:

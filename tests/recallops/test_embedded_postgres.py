@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -172,6 +173,27 @@ def test_root_without_useradd_falls_back_to_nobody_and_without_that_says_so(monk
     monkeypatch.setattr(pwd, "getpwnam", unknown)
     with pytest.raises(EmbeddedPostgresError, match="useradd"):
         account._unprivileged()
+
+
+def test_root_adds_the_account_once_whoever_else_is_about_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    added, useradd = tmp_path / "added", tmp_path / "useradd"
+    useradd.write_text(f'#!/bin/sh\nfor last; do :; done\necho "$last" >> "{added}"\n')
+    useradd.chmod(0o755)
+    looked, together = threading.local(), threading.Barrier(4)
+
+    def find(name: str) -> account.Account | None:
+        if not hasattr(looked, "once"):  # all four find that there is none
+            looked.once = together.wait()
+            return None
+        return account.Account(name, 7, 7) if added.exists() else None
+
+    monkeypatch.setattr(account, "_find", find)
+    monkeypatch.setattr(account, "ACCOUNTS", useradd)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with ThreadPoolExecutor(4) as pool:
+        found = [one.result() for one in [pool.submit(account._unprivileged) for _ in range(4)]]
+    assert found == [account.Account(account.ACCOUNT, 7, 7)] * 4
+    assert added.read_text() == f"{account.ACCOUNT}\n"
 
 
 @as_root
