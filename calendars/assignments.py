@@ -19,7 +19,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Mod
 
 from calendars.judging import Judge
-from calendars.leases import alone, locked
+from calendars.leases import alone, lock, locked
 from calendars.models import (
     Assignment,
     Calendar,
@@ -36,6 +36,7 @@ from calendars.scheduling import deduplication
 from calendars.scheduling.ownership import Order, birth_owner, is_told_by
 from calendars.scheduling.policy import Judgement
 from recallops import clock
+from recallops.prepared import Given, changing, prepared
 
 AS_FOUND = "as found: a bot was scheduled for it"
 BY_APPLICATION = "the company's application scheduled a bot for it"
@@ -143,11 +144,15 @@ def join(events: Collection[Event], *, workspace: Workspace) -> None:
         _join_all(events, workspace=workspace)
 
 
+@prepared
+def _occurrences() -> QuerySet[Occurrence]:
+    return Occurrence.objects.filter(pk__any=Given("ids")).select_related("assignment", "calendar__handover")
+
+
 def _join_all(events: Collection[Event], *, workspace: Workspace) -> None:
     now = clock.now()
-    occurrences = Occurrence.objects.select_related("assignment", "calendar__handover").in_bulk(
-        {event.occurrence_id for event in events}
-    )
+    ids = list({event.occurrence_id for event in events})
+    occurrences = {occurrence.pk: occurrence for occurrence in _occurrences(ids=ids)}
     shown_by = _connected({occurrence.calendar_id for occurrence in occurrences.values()})
     touched: set[int] = set()
     seen: list[tuple[Occurrence, Event]] = []
@@ -267,13 +272,15 @@ def _share(
     return changed
 
 
+@prepared
+def _connections() -> QuerySet[Connection, tuple[int, int]]:
+    connected = Connection.objects.filter(calendar__any=Given("calendars"), status=ConnectionStatus.CONNECTED)
+    return connected.values_list("calendar", "workspace")
+
+
 def _connected(calendars: Collection[int]) -> set[tuple[int, int]]:
     """Return which of these calendars are connected in which workspaces."""
-    return set(
-        Connection.objects.filter(calendar__in=calendars, status=ConnectionStatus.CONNECTED).values_list(
-            "calendar", "workspace"
-        )
-    )
+    return set(_connections(calendars=list(calendars)))
 
 
 def _join(joining: list[tuple[Occurrence, Event, Assignment]], touched: set[int]) -> None:
@@ -287,7 +294,7 @@ def _join(joining: list[tuple[Occurrence, Event, Assignment]], touched: set[int]
         )
     }
     touched |= {row.pk for row in stored.values()}
-    locked(Assignment.objects.filter(pk__in=touched))
+    lock(Assignment, touched)
     longer: dict[int, Assignment] = {}
     for occurrence, event, shown in joining:
         occurrence.assignment = stored[(shown.family, shown.identity)]
@@ -399,13 +406,24 @@ def wake(ids: Iterable[int]) -> None:
     """Let assignments be looked at now. A FLIP decided before this does not happen any more."""
     ids = list(ids)
     if ids:
-        _wake(Assignment.objects.filter(pk__in=ids))
+        with transaction.atomic(savepoint=False):
+            _look_now(ids=[pk for (pk,) in _open(ids=ids)], now=clock.now())
+
+
+@prepared
+def _open() -> QuerySet[Assignment, tuple[int]]:
+    rows = Assignment.objects.filter(pk__any=Given("ids"), over=False).order_by("pk")
+    return rows.select_for_update(no_key=True).values_list("pk")
 
 
 def _wake(rows: QuerySet[Assignment]) -> None:
     with transaction.atomic(savepoint=False):
-        mine = locked(rows.filter(over=False))
-        Assignment.objects.filter(pk__in=mine, over=False).update(version=F("version") + 1, due_at=clock.now())
+        _look_now(ids=locked(rows.filter(over=False)), now=clock.now())
+
+
+@changing(version=F("version") + 1, due_at=Given("now"))
+def _look_now() -> QuerySet[Assignment]:
+    return Assignment.objects.filter(pk__any=Given("ids"), over=False)
 
 
 def touch_connections(connections: Collection[Connection]) -> None:

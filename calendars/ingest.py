@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.text import slugify
 
 from calendars import assignments
@@ -27,6 +27,7 @@ from calendars.models import (
 from calendars.relay import outbox
 from calendars.storable import storable
 from recallops import clock
+from recallops.prepared import Given, prepared
 
 if TYPE_CHECKING:
     from calendars.providers.recall import RecallBot, RecallCalendar, RecallEvent
@@ -176,6 +177,18 @@ def connection_gone(connection: Connection) -> None:
 # -- events
 
 
+@prepared
+def _owners() -> QuerySet[Connection]:
+    rows = Connection.objects.filter(workspace=Given("workspace"), remote_id__any=Given("remote_ids"))
+    return rows.select_related("calendar").defer(*Connection.SEALED)
+
+
+@prepared
+def _known() -> QuerySet[Event]:
+    rows = Event.objects.filter(workspace=Given("workspace"), remote_id__any=Given("remote_ids"))
+    return rows.only("remote_id", "occurrence_id", "connection_id", "digest", "read_begun_at")
+
+
 def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: datetime, join: bool = True) -> None:
     """Store events as they were read, and let the changed ones join the assignments that they show.
 
@@ -184,19 +197,11 @@ def events(workspace: Workspace, items: Sequence[RecallEvent], *, begun_at: date
     if not items:  # as it is with most readings of what changed
         return
     with assignments.storing(workspace.family):
-        owners = {
-            row.remote_id: row
-            for row in Connection.objects.select_related("calendar")
-            .defer(*Connection.SEALED)
-            .filter(workspace=workspace, remote_id__in={item.calendar_id for item in items})
-        }
+        calendar_ids = list({item.calendar_id for item in items})
+        owners = {row.remote_id: row for row in _owners(workspace=workspace.pk, remote_ids=calendar_ids)}
         items = [item for item in items if item.calendar_id in owners]
-        known = {
-            row.remote_id: row
-            for row in Event.objects.only(
-                "remote_id", "occurrence_id", "connection_id", "digest", "read_begun_at"
-            ).filter(workspace=workspace, remote_id__in=[item.id for item in items])
-        }
+        ids = [item.id for item in items]
+        known = {row.remote_id: row for row in _known(workspace=workspace.pk, remote_ids=ids)}
         # an event keeps its occurrence, to which `verify` may have joined it, as long as it keeps its calendar
         places = {row.remote_id: row.occurrence_id for row in known.values()}
         fresh = [
@@ -284,11 +289,16 @@ def _occurrences(pairs: Collection[tuple[int, RecallEvent]]) -> dict[str, int]:
     return {item.id: found[(calendar, _identity(item.platform_id))] for calendar, item in pairs}
 
 
+@prepared
+def _places() -> QuerySet[Occurrence, tuple[int, int, str]]:
+    rows = Occurrence.objects.filter(calendar__any=Given("calendars"), platform_id__any=Given("platform_ids"))
+    return rows.values_list("pk", "calendar_id", "platform_id")
+
+
 def _find_occurrences(keys: Collection[tuple[int, str]]) -> dict[tuple[int, str], int]:
-    rows = Occurrence.objects.filter(
-        calendar_id__in={calendar for calendar, _ in keys}, platform_id__in=[text for _, text in keys]
-    )
-    return {(calendar, text): pk for pk, calendar, text in rows.values_list("pk", "calendar_id", "platform_id")}
+    calendars_, texts = list({calendar for calendar, _ in keys}), [text for _, text in keys]
+    rows = _places(calendars=calendars_, platform_ids=texts)
+    return {(calendar, text): pk for pk, calendar, text in rows}
 
 
 def _identity(text: str) -> str:

@@ -6,19 +6,32 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from django.db.models import CharField, F, Func, Q, Value
+from django.db.models import CharField, F, Func, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
 from calendars.models import Calendar, Connection, CustomerDomain, Event, Occurrence, RecordingChoice, RecordingPolicy
 from calendars.scheduling.policy import Choice, Judgement, Meeting, Rule, judge, meeting_of
+from recallops.prepared import Given, prepared
 
 AS_FOUND = Rule(which="as_found")
+
+
+@prepared
+def _policies() -> QuerySet[RecordingPolicy]:
+    theirs = Q(calendar__any=Given("calendars")) | Q(customer__any=Given("customers"))
+    return RecordingPolicy.objects.filter(theirs)
+
+
+@prepared
+def _choices() -> QuerySet[RecordingChoice]:
+    theirs = Q(occurrence__any=Given("occurrences")) | Q(customer__any=Given("customers"))
+    return RecordingChoice.objects.filter(theirs)
 
 
 def policies_of(calendars: Collection[Calendar]) -> dict[int, RecordingPolicy]:
     """Return the policy of each calendar that has one: its own, else its customer's."""
     customers = {calendar.customer_id for calendar in calendars}
-    rows = list(RecordingPolicy.objects.filter(Q(calendar__in=calendars) | Q(customer__in=customers)))
+    rows = _policies(calendars=[calendar.pk for calendar in calendars], customers=list(customers))
     own = {row.calendar_id: row for row in rows if row.calendar_id}
     common = {row.customer_id: row for row in rows if row.customer_id}
     found = {calendar.pk: own.get(calendar.pk) or common.get(calendar.customer_id) for calendar in calendars}
@@ -33,7 +46,7 @@ class Judge:
         self._policies = policies_of(calendars)
         self._of_event: dict[int, Choice] = {}
         self._of_series: dict[tuple[int, str], Choice] = {}
-        for row in RecordingChoice.objects.filter(Q(occurrence__in=occurrences) | Q(customer__in=customers)):
+        for row in _choices(occurrences=[one.pk for one in occurrences], customers=list(customers)):
             if row.occurrence_id:
                 self._of_event[row.occurrence_id] = Choice(record=row.record, what="event", reason=row.reason)
             else:

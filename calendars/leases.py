@@ -10,6 +10,7 @@ import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -18,9 +19,10 @@ from django.db import connection, transaction
 from django.db.models import DateTimeField, Func, Model, Q, QuerySet
 
 from recallops import waits
+from recallops.prepared import bound
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 
 class MachineNow(Func):
@@ -62,25 +64,50 @@ def take(rows: QuerySet[Any], *, limit: int, lease: Lease, order_by: Sequence[st
     One statement. Rows that somebody else is taking at this moment are passed over, not waited for; the array lets
     them be chosen once, whatever plan the database makes.
     """
-    options = rows.model._meta
-    table, key = options.db_table, options.pk.column
-    columns = [key if name == "pk" else options.get_field(name).column for name in order_by]
     try:
-        free_rows, values = rows.filter(free()).order_by(*order_by).values("pk")[:limit].query.sql_with_params()
+        return _taken(*_statement(rows, order_by), limit=limit, lease=lease)
     except EmptyResultSet:  # no row can be like that
         return []
+
+
+def taker(*order_by: str) -> Callable[[Callable[[], QuerySet[Any]]], Callable[..., list[int]]]:
+    """Make `take` of a queryset with `Given` names, by a statement that is made once (recallops/prepared.py)."""
+
+    def decorate(make: Callable[[], QuerySet[Any]]) -> Callable[..., list[int]]:
+        def taking(*, limit: int, lease: Lease, **given: Any) -> list[int]:
+            sql, params = _made_once(make, order_by)
+            return _taken(sql, bound(params, given), limit=limit, lease=lease)
+
+        return taking
+
+    return decorate
+
+
+def _taken(sql: str, params: Iterable[Any], *, limit: int, lease: Lease) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
+        cursor.execute(sql, [lease.token, lease.seconds, *params, limit])
+        return [row[0] for row in cursor.fetchall()]
+
+
+@cache
+def _made_once(make: Callable[[], QuerySet[Any]], order_by: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
+    return _statement(make(), order_by)
+
+
+def _statement(rows: QuerySet[Any], order_by: Sequence[str]) -> tuple[str, tuple[Any, ...]]:
+    options = rows.model._meta
+    table, key = options.db_table, options.pk.column
+    order = [key if name == "pk" else options.get_field(name).column for name in order_by]
+    free_rows, params = rows.filter(free()).order_by(*order_by).values("pk").query.sql_with_params()
+    sql = f"""
+        WITH taken AS (
             UPDATE {table} SET lease_token = %s, lease_until = recallops_machine_now() + make_interval(secs => %s)
-            WHERE {key} = ANY (ARRAY ({free_rows} FOR NO KEY UPDATE OF {table} SKIP LOCKED))
-            RETURNING {key}, {", ".join(columns)}
-            """,  # noqa: S608 (our own names, and the text of a query with placeholders)
-            [lease.token, lease.seconds, *values],
+            WHERE {key} = ANY (ARRAY ({free_rows} LIMIT %s FOR NO KEY UPDATE OF {table} SKIP LOCKED))
+            RETURNING {", ".join({key: None} | dict.fromkeys(order))}
         )
-        taken = cursor.fetchall()
-    taken.sort(key=lambda row: [(value is None, value) for value in row[1:]])
-    return [row[0] for row in taken]
+        SELECT {key} FROM taken ORDER BY {", ".join(order)}
+        """  # noqa: S608 (our own names, and the text of a query with placeholders)
+    return sql, params
 
 
 def locked(rows: QuerySet[Any]) -> list[int]:
@@ -90,6 +117,18 @@ def locked(rows: QuerySet[Any]) -> list[int]:
     """
     keys = rows.model._default_manager.filter(pk__in=rows.values("pk")).order_by("pk")
     return list(keys.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+
+
+def lock(model: type[Model], ids: Collection[int]) -> None:
+    """Lock rows by their keys, as `locked`. Raises TransactionManagementError outside a transaction."""
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("Locks would be gone with the statement.")
+    table, key = model._meta.db_table, model._meta.pk.column
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT FROM {table} WHERE {key} = ANY(%s) ORDER BY {key} FOR NO KEY UPDATE",
+            [list(ids)],
+        )
 
 
 @contextmanager
@@ -106,11 +145,8 @@ def renew(model: type[Model], ids: Iterable[int], lease: Lease) -> bool:
     ids, asked = list(ids), waits.monotonic()
     until = MachineNow() + timedelta(seconds=lease.seconds)
     with transaction.atomic():
-        held = model._default_manager.filter(
-            pk__in=locked(model._default_manager.filter(pk__in=ids)),
-            lease_token=lease.token,
-            lease_until__gt=MachineNow(),
-        )
+        lock(model, ids)
+        held = model._default_manager.filter(pk__in=ids, lease_token=lease.token, lease_until__gt=MachineNow())
         if held.update(lease_until=until) < len(ids):
             return False
     lease.asked = asked
@@ -119,11 +155,14 @@ def renew(model: type[Model], ids: Iterable[int], lease: Lease) -> bool:
 
 def give_back(model: type[Model], ids: Collection[int], lease: Lease) -> None:
     """Release rows that are still ours; those that somebody took over meanwhile are left alone."""
-    mine = model._default_manager.filter(pk__in=list(ids), lease_token=lease.token)
-    nobody = {"lease_token": None, "lease_until": None}
-    if len(ids) == 1:  # one row needs no order
-        mine.update(**nobody)
-        return
-    with transaction.atomic():
-        locked(mine)
-        mine.update(**nobody)
+    table, key = model._meta.db_table, model._meta.pk.column
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE {table} SET lease_token = NULL, lease_until = NULL
+            WHERE {key} = ANY (ARRAY (
+                SELECT {key} FROM {table} WHERE {key} = ANY(%s) AND lease_token = %s ORDER BY {key} FOR NO KEY UPDATE
+            ))
+            """,  # noqa: S608 (our own names)
+            [list(ids), lease.token],
+        )

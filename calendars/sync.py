@@ -22,12 +22,13 @@ from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Coalesce, Least
 
 from calendars import assignments, ingest
-from calendars.leases import Lease, free, give_back, locked, take
+from calendars.leases import Lease, free, give_back, locked, taker
 from calendars.models import Calendar, Connection, ConnectionStatus, Delivery, Event, Sweep, Workspace
 from calendars.providers import errors
 from calendars.providers.connect import client_for
 from calendars.relay import outbox
 from recallops import clock
+from recallops.prepared import Given, changing, prepared
 
 if TYPE_CHECKING:
     from calendars.providers.recall import Page, RecallClient
@@ -55,22 +56,38 @@ class Wanted:
     start: datetime
 
 
+@prepared
+def _open_sweeps() -> QuerySet[Sweep]:
+    return Sweep.objects.filter(workspace=Given("workspace"), kind=Given("kind"), finished_at=None)
+
+
+@prepared
+def workspaces() -> QuerySet[Workspace]:
+    """Workspaces with their regions, by keys."""
+    return Workspace.objects.filter(pk__any=Given("ids")).select_related("region")
+
+
 def open_sweep(workspace: Workspace, kind: Sweep.Kind, *, since: datetime | None = None) -> Sweep:
     """Return the open sweep of a kind, begun now if there is none."""
     fields: dict[str, Any] = {"begun_at": clock.now(), "since": since}
     if kind == Sweep.Kind.BOTS:
         fields["since"] = clock.now()
-    open_ones = Sweep.objects.filter(workspace=workspace, kind=kind, finished_at=None)
-    sweep = open_ones.first()
+    open_one: dict[str, Any] = {"workspace": workspace.pk, "kind": kind.value}
+    sweep = next(iter(_open_sweeps(**open_one)), None)
     if sweep is None:
         try:
             with transaction.atomic():
                 sweep = Sweep.objects.create(workspace=workspace, kind=kind, **fields)
         except IntegrityError:  # another has just begun it
-            sweep = open_ones.get()
+            sweep = _open_sweeps.get(**open_one)
     # as it is now: whoever asks may have changed what is to be kept
-    sweep.workspace = Workspace.objects.select_related("region").get(pk=workspace.pk)
+    sweep.workspace = workspaces.get(ids=[workspace.pk])
     return sweep
+
+
+@taker("pk")
+def _take_open() -> QuerySet[Sweep]:
+    return Sweep.objects.filter(pk__any=Given("ids"), finished_at=None)
 
 
 def run_sweep(sweep: Sweep, *, seconds: float = 8.0) -> bool:
@@ -87,17 +104,33 @@ def run_sweeps(sweeps: Sequence[Sweep], *, seconds: float = 8.0) -> bool:
     In turns, since each has a budget of its own: while one waits for its next call, the others read.
     """
     lease = Lease()
-    wanted = Sweep.objects.filter(pk__in=[sweep.pk for sweep in sweeps], finished_at=None)
-    held = take(wanted, limit=len(sweeps), lease=lease, order_by=["pk"])
+    held = _take_open(limit=len(sweeps), lease=lease, ids=[sweep.pk for sweep in sweeps])
     try:
         going = [(sweep, client_for(sweep.workspace)) for sweep in sweeps if sweep.pk in held]
+        read = {pk: (following, mark, rows) for pk, following, mark, rows in _how_far(ids=held)}
         for sweep, _ in going:
-            sweep.refresh_from_db(fields=["next", "mark", "rows"])  # another may have read on
+            sweep.next, sweep.mark, sweep.rows = read[sweep.pk]  # another may have read on
         while going and lease.seconds - lease.left() < seconds:
             going = [(sweep, client) for sweep, client in going if not _read_page(sweep, client, lease)]
         return not going and len(held) == len(sweeps)
     finally:
         give_back(Sweep, held, lease)
+
+
+@prepared
+def _how_far() -> QuerySet[Sweep, tuple[int, str, datetime | None, int]]:
+    return Sweep.objects.filter(pk__any=Given("ids")).values_list("pk", "next", "mark", "rows")
+
+
+@changing(
+    next=Given("next"),
+    pages=F("pages") + 1,
+    rows=Given("rows"),
+    mark=Given("mark"),
+    finished_at=Given("finished_at"),
+)
+def _note_page() -> QuerySet[Sweep]:
+    return Sweep.objects.filter(pk=Given("pk"), lease_token=Given("token"))
 
 
 def _read_page(sweep: Sweep, client: RecallClient, lease: Lease) -> bool:
@@ -114,10 +147,11 @@ def _read_page(sweep: Sweep, client: RecallClient, lease: Lease) -> bool:
     sweep.next, sweep.rows = page.next or "", sweep.rows + len(page.items)
     sweep.mark = sweep.mark or page.server_date or page.begun_at
     sweep.finished_at = clock.now() if finished else None
-    Sweep.objects.filter(pk=sweep.pk, lease_token=lease.token).update(
+    _note_page(
+        pk=sweep.pk,
+        token=lease.token,
         next=sweep.next,
-        pages=F("pages") + 1,
-        rows=F("rows") + len(page.items),
+        rows=sweep.rows,
         mark=sweep.mark,
         finished_at=sweep.finished_at,
     )
@@ -244,9 +278,15 @@ def _turn_is_due(workspace: Workspace) -> bool:
     return last is None or last.finished_at is None or _next_turn(last.begun_at, workspace.sweep_every) <= clock.now()
 
 
+@prepared
+def _newest_sweeps() -> QuerySet[Sweep]:
+    sweeps = Sweep.objects.filter(workspace=Given("workspace"), kind__any=Given("kinds"))
+    return sweeps.only("begun_at", "finished_at").order_by("-begun_at", "-pk")
+
+
 def _last_sweep(workspace: Workspace, *kinds: Sweep.Kind) -> Sweep | None:
-    found = Sweep.objects.filter(workspace=workspace, kind__in=kinds).only("begun_at", "finished_at")
-    return found.order_by("-begun_at", "-pk").first()
+    found = _newest_sweeps(limit=1, workspace=workspace.pk, kinds=[kind.value for kind in kinds])
+    return found[0] if found else None
 
 
 def _since(workspace: Workspace, kind: Sweep.Kind) -> datetime:
@@ -259,15 +299,18 @@ def _since(workspace: Workspace, kind: Sweep.Kind) -> datetime:
     return max(min(told) - TIES, turn) if told else turn
 
 
+@prepared
+def _told_of() -> QuerySet[Connection]:
+    told = Q(read_begun_at=None) | Q(changed_at__gte=F("read_begun_at"))
+    return Connection.objects.live().filter(told, workspace=Given("workspace"), changed_at__isnull=False)
+
+
 def _read_calendars(workspace: Workspace) -> bool:
     """Read connections' states: those of which something was heard, and every so often all."""
     if _calendars_are_old(workspace):
         _tidy(workspace)  # here, since it need not be done at every sweep
         return run_sweep(open_sweep(workspace, Sweep.Kind.CALENDARS))
-    told = Q(read_begun_at=None) | Q(changed_at__gte=F("read_begun_at"))
-    changed = list(
-        Connection.objects.live().filter(told, workspace=workspace, changed_at__isnull=False)[: FEW_CALENDARS + 1]
-    )
+    changed = _told_of(limit=FEW_CALENDARS + 1, workspace=workspace.pk)
     if len(changed) > FEW_CALENDARS:
         return run_sweep(open_sweep(workspace, Sweep.Kind.CALENDARS))
     if not changed:
@@ -278,12 +321,17 @@ def _read_calendars(workspace: Workspace) -> bool:
     return True
 
 
+@prepared
+def _lists_of_calendars() -> QuerySet[Sweep, tuple[datetime | None]]:
+    open_or_new = Q(finished_at=None) | Q(finished_at__gte=Given("newest"))
+    lists = Sweep.objects.filter(open_or_new, workspace=Given("workspace"), kind=Sweep.Kind.CALENDARS)
+    return lists.values_list("finished_at")
+
+
 def _calendars_are_old(workspace: Workspace) -> bool:
     """Connections' states are read less often than events: they change seldom and their list is dear."""
     newest = clock.now() - (CALENDARS_EVERY - 0.5) * workspace.sweep_every
-    open_or_new = Q(finished_at=None) | Q(finished_at__gte=newest)
-    lists = Sweep.objects.filter(open_or_new, workspace=workspace, kind=Sweep.Kind.CALENDARS)
-    found = set(lists.values_list("finished_at", flat=True))
+    found = {finished_at for (finished_at,) in _lists_of_calendars(workspace=workspace.pk, newest=newest)}
     return not found or None in found
 
 

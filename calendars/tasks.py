@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 
 from calendars import assignments, drivers, sync
-from calendars.leases import Lease, alone, free, take
+from calendars.leases import Lease, alone, free, taker
 from calendars.models import Application, Assignment, Calendar, Delivery, Workspace
 from calendars.providers import errors
 from calendars.relay import outbox
@@ -21,12 +22,14 @@ from calendars.relay import tasks as relay
 from calendars.scheduling.reconcile import lanes, reconcile
 from calendars.webhooks import handling
 from recallops import clock
+from recallops.prepared import Given, changing, prepared
 
 logger = logging.getLogger("recallops.webhooks")
 
 TASK = "calendars.tasks.drive"
 CHUNK = 40  # assignments at once: few enough that the writes follow the readings closely, enough to fill a page
 SMALLEST = 10  # of chunks; where little is due, more threads share it
+FOREVER = datetime.max.replace(tzinfo=UTC)
 NEAR = timedelta(hours=1)  # meetings so near are taken up however many others wait to be written
 SWEEP_RETRY = timedelta(minutes=1)
 JUDGE_RETRY = timedelta(minutes=5)
@@ -63,20 +66,19 @@ def find_work(family: str, room: int) -> list[Callable[[], None]]:
     _hear(family)
     now = clock.now()
     work: list[Callable[[], None]] = []
-    for pk, due_at in _due_sweeps(now).filter(family=family).values_list("pk", "sweep_due_at")[:room]:
-        if Workspace.objects.filter(pk=pk, sweep_due_at=due_at).update(sweep_due_at=now + SWEEP_RETRY):
+    for pk, due_at in _sweeps_to_begin(limit=room, family=family, now=now):
+        if _put_off(pk=pk, due_at=due_at, until=now + SWEEP_RETRY):
             work.append(partial(_sweep, pk))
-    for pk, judge_at in _to_judge(now).filter(family=family).values_list("pk", "judge_at")[: max(0, room - len(work))]:
+    for pk, judge_at in _calendars_to_judge(limit=max(0, room - len(work)), family=family, now=now):
         until = now + JUDGE_RETRY
         if Calendar.objects.filter(pk=pk, judge_at=judge_at).update(judge_at=until):
             work.append(partial(_judge, pk, until))
-    due = _due_assignments(now).filter(family=family)
-    if lanes.crowded():
-        due = due.filter(start__lte=now + NEAR)
+    # while lanes are crowded, only what is near
+    due = {"family": family, "now": now, "latest": now + NEAR if lanes.crowded() else FOREVER}
     chunk = _chunk(due, room - len(work))
     while len(work) < room and chunk:
         lease = Lease()
-        ids = take(due, limit=chunk, lease=lease, order_by=["start", "pk"])
+        ids = _take_due(limit=chunk, lease=lease, **due)
         if not ids:
             break
         work.append(partial(reconcile, ids, lease=lease))
@@ -85,16 +87,43 @@ def find_work(family: str, room: int) -> list[Callable[[], None]]:
     return work
 
 
-def _chunk(due: QuerySet[Assignment], room: int) -> int:
+@prepared
+def _sweeps_to_begin() -> QuerySet[Workspace, tuple[int, datetime | None]]:
+    return _due_sweeps(Given("now")).filter(family=Given("family")).values_list("pk", "sweep_due_at")
+
+
+@changing(sweep_due_at=Given("until"))
+def _put_off() -> QuerySet[Workspace]:
+    return Workspace.objects.filter(pk=Given("pk"), sweep_due_at=Given("due_at"))
+
+
+@prepared
+def _calendars_to_judge() -> QuerySet[Calendar, tuple[int, datetime | None]]:
+    return _to_judge(Given("now")).filter(family=Given("family")).values_list("pk", "judge_at")
+
+
+def _due_of_a_family() -> QuerySet[Assignment]:
+    return _due_assignments(Given("now")).filter(family=Given("family"), start__lte=Given("latest"))
+
+
+_take_due = taker("start", "pk")(_due_of_a_family)
+
+
+@prepared
+def _waiting() -> QuerySet[Assignment, tuple[int]]:
+    return _due_of_a_family().order_by().values_list("pk")
+
+
+def _chunk(due: dict[str, Any], room: int) -> int:
     """Return how many assignments a piece of work gets, so that all threads with nothing to do get some."""
-    waiting = due.order_by()[: CHUNK * room].count() if room > 0 else 0
+    waiting = len(_waiting(limit=CHUNK * room, **due)) if room > 0 else 0
     return min(CHUNK, max(SMALLEST, math.ceil(waiting / room))) if waiting else 0
 
 
 def _sweep(workspace: int) -> None:
     """Read what changed; an error waits for the next time, which is due anyway."""
     try:
-        sync.sweep_changes(Workspace.objects.select_related("region").get(pk=workspace))
+        sync.sweep_changes(sync.workspaces.get(ids=[workspace]))
     except errors.InvalidKey as error:
         Workspace.objects.filter(pk=workspace).update(trouble=error.sentence[:600])
     except errors.ProviderError:
@@ -107,9 +136,14 @@ def _judge(calendar: int, until: datetime) -> None:
     Calendar.objects.filter(pk=calendar, judge_at=until).update(judge_at=None)
 
 
+@prepared
+def _delivered() -> QuerySet[Delivery, tuple[int]]:
+    return _waiting_deliveries().filter(workspace__family=Given("family")).order_by().values_list("pk")
+
+
 def _hear(family: str) -> None:
     """Act on deliveries that wait. It takes milliseconds and calls nobody, so no lease is needed: others wait."""
-    if not _waiting_deliveries().filter(workspace__family=family).exists():
+    if not _delivered(limit=1, family=family):
         return
     try:
         with alone(f"hear {family}"):
@@ -126,15 +160,15 @@ def _waiting_deliveries() -> QuerySet[Delivery]:
     return Delivery.objects.filter(state=Delivery.State.RECEIVED)
 
 
-def _to_judge(now: datetime) -> QuerySet[Calendar]:
+def _to_judge(now: datetime | Given) -> QuerySet[Calendar]:
     return Calendar.objects.filter(judge_at__lte=now)
 
 
-def _due_assignments(now: datetime) -> QuerySet[Assignment]:
+def _due_assignments(now: datetime | Given) -> QuerySet[Assignment]:
     return Assignment.objects.filter(free(), over=False, due_at__lte=now)
 
 
-def _due_sweeps(now: datetime) -> QuerySet[Workspace]:
+def _due_sweeps(now: datetime | Given) -> QuerySet[Workspace]:
     return Workspace.objects.filter(watched=True, sweep_due_at__lte=now)
 
 

@@ -23,6 +23,7 @@ from calendars.scheduling.values import Numbers, Side
 from calendars.scheduling.verdicts import verdict
 from migrations_app.models import Batch, CoverageReading
 from recallops import clock
+from recallops.prepared import Given, prepared
 
 CHUNK = 500
 MOST_EXCEPTIONS = 1000
@@ -67,12 +68,17 @@ def judge(one: Loaded, *, numbers: Numbers) -> LedgerRow:
     return LedgerRow(one, said, note)
 
 
+@prepared
+def _readings() -> QuerySet[CoverageReading]:
+    return CoverageReading.objects.filter(batch=Given("batch"), moment=Given("moment")).order_by("pk")
+
+
 def read(batch: Batch, moment: CoverageReading.Moment) -> CoverageReading:
     """Take the ledger of a batch at a moment; the first reading of a moment stays, except the last one's."""
     if moment != CoverageReading.Moment.AFTER:
-        known = CoverageReading.objects.filter(batch=batch, moment=moment).first()
-        if known is not None:
-            return known
+        known = _readings(limit=1, batch=batch.pk, moment=moment.value)
+        if known:
+            return known[0]
     counts: Counter[str] = Counter()
     exceptions: list[dict[str, str]] = []
     oldest: dict[int, datetime] = {}

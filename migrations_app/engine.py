@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import OperationalError, connection
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
-from calendars.leases import Lease
+from calendars.leases import Lease, taker
 from calendars.models import Connection
 from calendars.providers import errors
 from migrations_app import outcomes
@@ -27,9 +27,7 @@ from migrations_app.models import Batch, BatchStatus, ErrorKind, Item, ItemStatu
 from migrations_app.outcomes import How, Outcome
 from migrations_app.steps import BATCH_STEPS, ITEM_STEPS
 from recallops import clock
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
+from recallops.prepared import Given, changing, prepared
 
 logger = logging.getLogger("recallops.engine")
 
@@ -45,24 +43,38 @@ WHERE batch_id = %s AND kind = %s AND status = ANY(%s) AND step = ANY(%s)
 """  # noqa: S608 (our own table's name)
 
 
-def due_items(batch: Batch) -> QuerySet[Item]:
-    """Return the items that may take their step now."""
-    steps = [step for step in batch.steps if step not in OF_THE_BATCH and allows(batch.goal, step)]
-    now = clock.now()
+def take_due(batch: Batch, *, limit: int, lease: Lease) -> list[int]:
+    """Take items that may take their step now, nearest meeting first."""
+    steps = [step.value for step in batch.steps if step not in OF_THE_BATCH and allows(batch.goal, step)]
+    return _take_due(limit=limit, lease=lease, batch=batch.pk, steps=steps, now=clock.now())
+
+
+@taker("nearest", "pk")
+def _take_due() -> QuerySet[Item]:
     return Item.objects.filter(
-        Q(due_at=None) | Q(due_at__lte=now),
-        batch=batch,
+        Q(due_at=None) | Q(due_at__lte=Given("now")),
+        batch=Given("batch"),
         kind=Item.Kind.CONNECTION,
         status__in=ItemStatus.active(),
-        step__in=steps,
+        step__any=Given("steps"),
     )
+
+
+@changing(attempts=F("attempts") + 1)
+def _count_attempt() -> QuerySet[Item]:
+    return Item.objects.filter(pk=Given("pk"), lease_token=Given("token"))
+
+
+@changing(changed_at=Given("now"))
+def _note_change() -> QuerySet[Batch]:
+    return Batch.objects.filter(pk=Given("pk"))
 
 
 def advance(item_id: int, *, lease: Lease) -> None:
     """Run the next step of a leased item and store what came of it."""
-    mine = Item.objects.filter(pk=item_id, lease_token=lease.token)
-    if not mine.update(attempts=F("attempts") + 1):
+    if not _count_attempt(pk=item_id, token=lease.token):
         return
+    mine = Item.objects.filter(pk=item_id, lease_token=lease.token)
     item = _load(item_id)
     before, said = (item.step, item.status), (item.status, item.reason, item.error_kind)
     step = Step(item.step)
@@ -96,18 +108,28 @@ def advance(item_id: int, *, lease: Lease) -> None:
     if outcome.how is How.DONE or (fields["status"], fields["reason"], fields["error_kind"]) != said:
         _note(item, step, fields)
     if (fields.get("step", step), fields["status"]) != before:
-        Batch.objects.filter(pk=item.batch_id).update(changed_at=clock.now())
+        _note_change(pk=item.batch_id, now=clock.now())
+
+
+@prepared
+def _items() -> QuerySet[Item]:
+    sides = ("connection", "target_connection")
+    sealed = [f"{side}__{name}" for side in sides for name in Connection.SEALED]  # opened by the few that need them
+    items = Item.objects.filter(pk=Given("pk"))
+    return items.select_related("connection__calendar", "target_connection", "group").defer(*sealed)
+
+
+@prepared
+def batches() -> QuerySet[Batch]:
+    """A batch with all that its steps look at."""
+    return Batch.objects.filter(pk=Given("pk")).select_related("source__region", "target__region", "handover")
 
 
 def _load(pk: int) -> Item:
     """Return an item with its connections, its group, and its batch with both workspaces."""
-    sides = ("connection", "target_connection")
-    sealed = [f"{side}__{name}" for side in sides for name in Connection.SEALED]  # opened by the few that need them
-    item: Item = (
-        Item.objects.select_related("connection__calendar", "target_connection", "group").defer(*sealed).get(pk=pk)
-    )
+    item = _items.get(pk=pk)
     # by itself: the database takes longer to plan one query over many tables than to answer these two
-    item.batch = Batch.objects.select_related("source__region", "target__region", "handover").get(pk=item.batch_id)
+    item.batch = batches.get(pk=item.batch_id)
     for side, workspace in ((item.connection, item.batch.source), (item.target_connection, item.batch.target)):
         if side is not None and side.workspace_id == workspace.pk:
             side.workspace = workspace
@@ -190,6 +212,12 @@ def _rest(batch: Batch, mine: QuerySet[Batch]) -> bool:
     return False
 
 
+@prepared
+def _where_items_are() -> QuerySet[Item, tuple[str, str]]:
+    items = Item.objects.filter(batch=Given("batch"), kind=Item.Kind.CONNECTION)
+    return items.values_list("step", "status").distinct().order_by()
+
+
 def follow_items(batch: Batch) -> None:
     """Set the batch's step to that of its slowest item; when all have ended, clean up comes next.
 
@@ -197,9 +225,7 @@ def follow_items(batch: Batch) -> None:
     """
     mine = Batch.objects.filter(pk=batch.pk, step=batch.step)
     # one statement sees all items at one moment: between two, the last of them may end
-    found = set(
-        Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION).values_list("step", "status").distinct().order_by()
-    )
+    found = set(_where_items_are(batch=batch.pk))
     active = [step for step, status in found if status in ItemStatus.active()]
     if not active and any(status == ItemStatus.FAILED for _, status in found):
         count = Item.objects.filter(batch=batch, kind=Item.Kind.CONNECTION, status=ItemStatus.FAILED).count()
@@ -208,7 +234,8 @@ def follow_items(batch: Batch) -> None:
         mine.update(step=Step.CLEAN_UP, due_at=None, attempts=0, changed_at=clock.now())
     else:
         slowest = min(active, key=position)
-        mine.exclude(step=slowest).update(step=slowest)
+        if slowest != batch.step:
+            mine.update(step=slowest)
         if not any(allows(batch.goal, step) for step in active):
             _rest(batch, Batch.objects.filter(pk=batch.pk))
         elif batch.status != BatchStatus.RUNNING:

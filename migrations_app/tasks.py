@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -15,13 +15,14 @@ from django.db.models.functions import Coalesce, NullIf
 
 from calendars import assignments, drivers
 from calendars import tasks as calendar_tasks
-from calendars.leases import Lease, MachineNow, free, give_back, machine_now, take
+from calendars.leases import Lease, MachineNow, free, give_back, machine_now, taker
 from calendars.models import Assignment, Driver, Handover
 from migrations_app import cuts, engine, inventory
 from migrations_app.itineraries import OF_THE_BATCH, Step, allows
 from migrations_app.models import Batch, BatchStatus, Item, ShareGroup
 from migrations_app.steps import hand_over
 from recallops import clock
+from recallops.prepared import Given, prepared
 
 TASK = "migrations_app.tasks.drive"
 TROUBLE = Coalesce(NullIf("source__trouble", Value("")), "target__trouble")
@@ -70,22 +71,16 @@ def moving() -> QuerySet[Batch]:
 
 def _open() -> list[Open]:
     """Return the batches that are `moving`, and those at rest of which a share group may fall back."""
-    with connection.cursor() as cursor:
-        cursor.execute(*_query_for_open())
-        rows = cursor.fetchall()
-    return [_as_open(row) for row in rows]
+    return [_as_open(row) for row in _rows_of_open()]
 
 
-@cache
-def _query_for_open() -> tuple[str, tuple[Any, ...]]:
-    """Return the statement for `_open`, made once: making it takes several times as long as its answer."""
+@prepared
+def _rows_of_open() -> QuerySet[Batch, tuple[Any, ...]]:
     states = [ShareGroup.State.CUT, ShareGroup.State.SETTLED]
     cut = Q(handover__external=True) & Exists(ShareGroup.objects.filter(batch=OuterRef("pk"), state__in=states))
     either = Batch.objects.annotate(moving=ExpressionWrapper(GOING, output_field=BooleanField()), trouble=TROUBLE)
     columns = (*OF_BATCHES, *(f"handover__{name}" for name in OF_HANDOVERS), "moving", "trouble")
-    rows = either.filter(Q(moving=True) | cut, closed_at=None).order_by().values_list(*columns)
-    sql, params = rows.query.sql_with_params()
-    return sql, params
+    return either.filter(Q(moving=True) | cut, closed_at=None).order_by().values_list(*columns)
 
 
 def _as_open(row: tuple[Any, ...]) -> Open:
@@ -108,7 +103,7 @@ def _due_at(found: Open, now: datetime) -> datetime:
 def _items_due_at(batch: Batch, now: datetime) -> datetime:
     """Return when a batch whose items walk by themselves is to be looked at."""
     due = engine.next_due(batch, now)
-    if due is None or due <= now or (batch.step in hand_over.HANDING and hand_over.finished(batch).exists()):
+    if due is None or due <= now or (batch.step in hand_over.HANDING and hand_over.any_finished(batch)):
         return now
     return min(due, max(_look_at(batch), now))
 
@@ -116,6 +111,11 @@ def _items_due_at(batch: Batch, now: datetime) -> datetime:
 def drive(slug: str, slot: int) -> None:
     """Work on a batch, in a slot."""
     drivers.drive(TASK, slug, slot, find_work=partial(find_work, slug), linger=lambda: _active(slug))
+
+
+@taker("pk")
+def _take_batch() -> QuerySet[Batch]:
+    return Batch.objects.filter(pk=Given("pk"))
 
 
 def find_work(slug: str, room: int) -> list[Callable[[], None]]:
@@ -131,7 +131,7 @@ def find_work(slug: str, room: int) -> list[Callable[[], None]]:
         return []
     lease = Lease()
     if batch.step in OF_THE_BATCH:
-        held = take(Batch.objects.filter(pk=batch.pk), limit=1, lease=lease, order_by=["pk"])
+        held = _take_batch(limit=1, lease=lease, pk=batch.pk)
         return [partial(_advance_batch, batch.pk, lease)] if held else []
     # on the way back it stops at the first call that is refused: where nothing was made, no call is needed
     if found.trouble and not batch.due_at and not batch.goes_back:
@@ -141,7 +141,7 @@ def find_work(slug: str, room: int) -> list[Callable[[], None]]:
         engine.turn_round(batch)
     elif allows(batch.goal, Step.HAND_OVER):
         hand_over.prepare(batch)
-    ids = take(engine.due_items(batch), limit=room, lease=lease, order_by=["nearest", "pk"])
+    ids = engine.take_due(batch, limit=room, lease=lease)
     if not ids and not (batch.step in hand_over.HANDING and hand_over.wake_finished(batch)):
         engine.follow_items(batch)
     return [partial(engine.advance, pk, lease=lease) for pk in ids]
@@ -149,7 +149,7 @@ def find_work(slug: str, room: int) -> list[Callable[[], None]]:
 
 def _advance_batch(pk: int, lease: Lease) -> None:
     try:
-        batch = Batch.objects.select_related("source__region", "target__region", "handover").get(pk=pk)
+        batch = engine.batches.get(pk=pk)
         if batch.started_at is None:
             batch.started_at = clock.now()
             Batch.objects.filter(pk=pk, started_at=None).update(

@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from calendars.models import ApiKey, Workspace
 from calendars.providers import errors, recording
@@ -13,6 +14,7 @@ from calendars.providers.calls import Timeouts
 from calendars.providers.limits import Budget
 from calendars.providers.recall import RecallClient
 from recallops import clock
+from recallops.prepared import Given, prepared
 
 if TYPE_CHECKING:
     from calendars.providers.http import Transport
@@ -37,11 +39,16 @@ def timeouts() -> Timeouts:
 
 def client_for(workspace: Workspace, *, max_wait: float = 5.0) -> RecallClient:
     """Return a client for a workspace, by its newest enabled key. Raises errors.InvalidKey when it has none."""
-    keys = ApiKey.objects.filter(workspace=workspace, enabled=True).order_by("-created_at", "-pk")
-    newest = keys.values_list("pk", "fingerprint").first()
-    if newest is None:
+    newest = _keys(limit=1, workspace=workspace.pk)
+    if not newest:
         raise errors.InvalidKey(NO_KEY.format(workspace=workspace))
-    return _client(workspace.pk, workspace.region.base_url, *newest).with_options(max_wait=max_wait)
+    return _client(workspace.pk, workspace.region.base_url, *newest[0]).with_options(max_wait=max_wait)
+
+
+@prepared
+def _keys() -> QuerySet[ApiKey, tuple[int, str]]:
+    keys = ApiKey.objects.filter(workspace=Given("workspace"), enabled=True).order_by("-created_at", "-pk")
+    return keys.values_list("pk", "fingerprint")
 
 
 @lru_cache(maxsize=64)

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 
-from calendars.leases import Lease, alone, free, take
+from calendars.leases import Lease, alone, free, taker
 from calendars.models import (
     Application,
     Calendar,
@@ -35,6 +35,7 @@ from calendars.models import (
 from calendars.relay.post import Outcome
 from calendars.webhooks.events import CALENDAR_SYNC, CALENDAR_UPDATE
 from recallops import clock
+from recallops.prepared import Given, changing, prepared
 
 OF_CALENDARS = frozenset({CALENDAR_SYNC, CALENDAR_UPDATE})
 OK_EVERY = timedelta(minutes=1)  # "last delivered" is for people; a write for each webhook would be a hot row
@@ -84,12 +85,11 @@ def quiet(families: Iterable[str]) -> Iterator[None]:
 def settle(rows: QuerySet[Relayed]) -> None:
     """Hold those of some rows that may not pass now, and let go those that may."""
     rows.filter(_stopped(), of_calendar=True, state=State.WAITING).update(state=State.HELD)
-    _let_go(rows)
+    _may_pass(rows).update(state=State.WAITING, due_at=clock.now(), attempts=0, problem="")
 
 
-def _let_go(rows: QuerySet[Relayed]) -> None:
-    held = rows.filter(~_stopped(), of_calendar=True, state=State.HELD)
-    held.update(state=State.WAITING, due_at=clock.now(), attempts=0, problem="")
+def _may_pass(rows: QuerySet[Relayed]) -> QuerySet[Relayed]:
+    return rows.filter(~_stopped(), of_calendar=True, state=State.HELD)
 
 
 def _stopped() -> Q:
@@ -116,7 +116,12 @@ def settle_calendars(calendars: Collection[int]) -> None:
 
 def settle_held(workspace: int) -> None:
     """Let the outbox follow after connections of a workspace became known, or went."""
-    _let_go(Relayed.objects.filter(delivery__workspace=workspace))
+    _let_go(workspace=workspace, now=clock.now())
+
+
+@changing(state=State.WAITING, due_at=Given("now"), attempts=0, problem="")
+def _let_go() -> QuerySet[Relayed]:
+    return _may_pass(Relayed.objects.filter(delivery__workspace=Given("workspace")))
 
 
 def route(calendars: QuerySet[Calendar], workspace: int, *, at: datetime) -> None:
@@ -192,8 +197,12 @@ def claim(application: Application, *, limit: int, lease: Lease) -> list[int]:
     room = min(limit, application.at_once - waiting.exclude(free()).count())
     if application.paused or room <= 0:
         return []
-    due = heads().filter(application=application, due_at__lte=clock.now())
-    return take(due, limit=room, lease=lease, order_by=["due_at", "delivery"])
+    return _take_due(limit=room, lease=lease, application=application.pk, now=clock.now())
+
+
+@taker("due_at", "delivery")
+def _take_due() -> QuerySet[Relayed]:
+    return heads().filter(application=Given("application"), due_at__lte=Given("now"))
 
 
 def heads() -> QuerySet[Relayed]:
@@ -251,8 +260,12 @@ def lag(application: Application) -> timedelta | None:
 
 def next_due() -> datetime | None:
     """Return when the next webhook is to be sent; None when none waits."""
-    found: datetime | None = heads().filter(application__paused=False).aggregate(at=Min("due_at"))["at"]
-    return found
+    return next((due_at for (due_at,) in _due_heads(limit=1)), None)
+
+
+@prepared
+def _due_heads() -> QuerySet[Relayed, tuple[datetime | None]]:
+    return heads().filter(application__paused=False).order_by("due_at").values_list("due_at")
 
 
 # --- what staff do

@@ -23,7 +23,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 
 from calendars import sync
-from calendars.leases import Lease, give_back, locked
+from calendars.leases import Lease, give_back, lock
 from calendars.models import Assignment, Bot, IdMapping, Intent, RateBudget, Workspace
 from calendars.providers import errors
 from calendars.providers.recall_endpoints import ADD_BOT, REMOVE_BOT
@@ -123,7 +123,7 @@ class _Run:
         loaded = load(self.ids)
         sides = {side.workspace for one in loaded for side in (one.row.owner, one.row.other) if side}
         if missing := sides - set(self.writer.workspaces):
-            for workspace in Workspace.objects.select_related("region").filter(pk__in=missing):
+            for workspace in sync.workspaces(ids=list(missing)):
                 self.writer.workspaces[workspace.pk] = workspace
         if self.writer.workspaces:
             self.writer.numbers = numbers_for(list(self.writer.workspaces.values()))
@@ -309,7 +309,7 @@ class _Run:
             * len(values)
         )
         with transaction.atomic(), connection.cursor() as cursor:
-            locked(Assignment.objects.filter(pk__in=self.ids))
+            lock(Assignment, self.ids)
             cursor.execute(
                 f"""
                 UPDATE {Assignment._meta.db_table} AS a SET

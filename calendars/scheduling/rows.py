@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q, QuerySet
 
 from calendars.assignments import order_of
 from calendars.ingest import SCHEDULED
@@ -30,6 +31,7 @@ from calendars.providers.recall_endpoints import ADD_BOT, LIST_EVENTS, REMOVE_BO
 from calendars.scheduling.ownership import Copy, Order, cancelled, common_order, present, wish
 from calendars.scheduling.values import BotEntry, External, Member, Numbers, OpenIntent, Purpose, Row, Side
 from recallops import clock
+from recallops.prepared import Given, prepared
 
 OUTAGE = timedelta(minutes=15)  # an outage that the margin shall survive
 
@@ -94,23 +96,51 @@ def _budget_wait(workspaces: Collection[Workspace]) -> timedelta:
     return timedelta(seconds=max(0.0, ahead or 0.0) * clock.speed())
 
 
+@prepared
+def _assignments() -> QuerySet[Assignment]:
+    rows = Assignment.objects.filter(pk__any=Given("ids")).select_related("owner").only(*OF_ASSIGNMENTS)
+    return rows.order_by("start", "pk")
+
+
+@prepared
+def _occurrences() -> QuerySet[Occurrence]:
+    rows = Occurrence.objects.filter(assignment__any=Given("ids")).select_related("calendar__handover")
+    return rows.order_by("pk")
+
+
+@prepared
+def _events() -> QuerySet[Event]:
+    rows = Event.objects.filter(occurrence__assignment__any=Given("ids")).select_related("connection", "workspace")
+    return rows.only(*OF_EVENTS).order_by("pk")
+
+
+@prepared
+def _intents() -> QuerySet[Intent]:
+    """Open intents, and removals that may have come too late."""
+    late = Q(purpose=Intent.Purpose.REMOVE_BOT, outcome=MAY_COME)
+    return Intent.objects.filter(Q(state__in=Intent.OPEN) | late, assignment__any=Given("ids")).order_by("pk")
+
+
 def load(ids: Collection[int]) -> list[Loaded]:
     """Load assignments by primary key, nearest start first."""
-    rows = Assignment.objects.filter(pk__in=ids).select_related("owner").only(*OF_ASSIGNMENTS)
-    assignments = list(rows.order_by("start", "pk"))
+    ids = list(ids)
+    assignments = _assignments(ids=ids)
     occurrences: dict[int, list[Occurrence]] = defaultdict(list)
-    for occurrence in Occurrence.objects.filter(assignment__in=ids).select_related("calendar__handover").order_by("pk"):
+    for occurrence in _occurrences(ids=ids):
         occurrences[occurrence.assignment_id or 0].append(occurrence)
     events: dict[int, list[Event]] = defaultdict(list)
-    query = Event.objects.filter(occurrence__assignment__in=ids).select_related("connection", "workspace")
-    for event in query.only(*OF_EVENTS).order_by("pk"):
+    for event in _events(ids=ids):
         events[event.occurrence_id].append(event)
     bots = _bots([event for group in events.values() for event in group])
-    loose = _loose(ids)
     profiles = _profiles(assignments, occurrences)
     intents: dict[int, list[Intent]] = defaultdict(list)
-    for intent in Intent.objects.filter(assignment__in=ids, state__in=Intent.OPEN).order_by("pk"):
-        intents[intent.assignment_id or 0].append(intent)
+    too_late: list[Intent] = []
+    for intent in _intents(ids=ids):
+        if intent.state in Intent.OPEN:
+            intents[intent.assignment_id or 0].append(intent)
+        else:
+            too_late.append(intent)
+    loose = _loose(too_late, {assignment.pk: assignment.url for assignment in assignments})
     external = any(assignment.owner.scheduler == Scheduler.EXTERNAL for assignment in assignments)
     removed = _removed(assignments, occurrences) if external else {}
     return [
@@ -144,29 +174,31 @@ def _profiles(assignments: list[Assignment], occurrences: dict[int, list[Occurre
     return {assignment: known[pk] for assignment, pk in chosen.items() if pk is not None}
 
 
+@prepared
+def _states_of_bots() -> QuerySet[Bot, tuple[int, str, str, bool, bool]]:
+    columns = ("workspace", "remote_id", "status", "terminal", "attended")
+    return Bot.objects.filter(remote_id__any=Given("ids")).values_list(*columns)
+
+
 def _bots(events: list[Event]) -> dict[tuple[int, str], tuple[str, bool, bool]]:
     ids = {entry["bot_id"] for event in events for entry in event.bots}
     if not ids:
         return {}
-    rows = Bot.objects.filter(remote_id__in=ids).values_list("workspace", "remote_id", "status", "terminal", "attended")
+    rows = _states_of_bots(ids=list(ids))
     return {(workspace, remote): (status, over, there) for workspace, remote, status, over, there in rows}
 
 
-def _loose(ids: Collection[int]) -> dict[int, list[BotEntry]]:
+def _loose(removals: Collection[Intent], urls: Mapping[int, str]) -> dict[int, list[BotEntry]]:
     """Return the bots that were taken off their events too late, and that the provider still has."""
-    taken = Intent.objects.filter(assignment__in=ids, purpose=Intent.Purpose.REMOVE_BOT, outcome=MAY_COME)
-    named = {
-        (workspace, bot_id): (pk, url)
-        for pk, url, workspace, bot_id in taken.values_list("assignment", "assignment__url", "workspace", "bot_id")
-    }
-    if not named:
+    if not removals:
         return {}
+    named = {(one.workspace_id, one.bot_id): one.assignment_id or 0 for one in removals}
     loose: dict[int, list[BotEntry]] = defaultdict(list)
     for bot in Bot.objects.filter(remote_id__in=[bot_id for _, bot_id in named], terminal=False).defer("config"):
-        pk, url = named.get((bot.workspace_id, bot.remote_id), (None, ""))
+        pk = named.get((bot.workspace_id, bot.remote_id))
         if pk is not None and bot.join_at is not None:
             live = bot.status != SCHEDULED
-            loose[pk].append(BotEntry(bot.remote_id, bot.join_at, url, key="", live=live, attended=bot.attended))
+            loose[pk].append(BotEntry(bot.remote_id, bot.join_at, urls[pk], key="", live=live, attended=bot.attended))
     return loose
 
 

@@ -12,6 +12,7 @@ coming meetings
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -29,6 +30,7 @@ from migrations_app.models import Batch, CoverageReading, Item, ItemStatus, Seve
 from migrations_app.outcomes import DONE, Outcome, wait
 from migrations_app.steps import recreate
 from recallops import clock
+from recallops.prepared import Given, changing, prepared
 
 MOVING = "{count} meeting(s) are being handed over."
 STAYING = "{count} meeting(s) stay with {where} to their end; the last one ends {end:%Y-%m-%d %H:%M} UTC."
@@ -61,20 +63,36 @@ def wake_finished(batch: Batch) -> int:
 
     One statement for all of them, so that a calendar need not ask again and again.
     """
-    return finished(batch).update(due_at=None)
+    return _wake(**_of(batch))
 
 
-def finished(batch: Batch) -> QuerySet[Item]:
-    """Return the items that wait although nothing of their calendars hangs on the workspace that they leave."""
+def any_finished(batch: Batch) -> bool:
+    """Tell whether calendars wait of which nothing hangs on the workspace that they leave."""
+    return bool(_finished(limit=1, **_of(batch)))
+
+
+def _waiting_for_nothing() -> QuerySet[Item]:
     hanging = Assignment.objects.filter(
-        Q(owner=batch.target_id if batch.goes_back else batch.source_id) | Q(both=True),
-        occurrences__calendar=OuterRef("connection__calendar"),
-        over=False,
+        Q(owner=Given("leaving")) | Q(both=True), occurrences__calendar=OuterRef("connection__calendar"), over=False
     )
-    waiting = Item.objects.filter(batch=batch, step__in=HANDING, status=ItemStatus.WAITING, due_at__gt=clock.now())
-    if batch.handover.external and not batch.goes_back:
-        waiting = waiting.filter(group__state=ShareGroup.State.SETTLED)
-    return waiting.filter(~Exists(hanging))
+    waiting = Item.objects.filter(
+        batch=Given("batch"), step__in=HANDING, status=ItemStatus.WAITING, due_at__gt=Given("now")
+    )
+    alone = Q(batch__handover__external=False) | Q(batch__handover__backwards=True)
+    return waiting.filter(alone | Q(group__state=ShareGroup.State.SETTLED)).filter(~Exists(hanging))
+
+
+_wake = changing(due_at=None)(_waiting_for_nothing)
+
+
+@prepared
+def _finished() -> QuerySet[Item, tuple[int]]:
+    return _waiting_for_nothing().order_by().values_list("pk")
+
+
+def _of(batch: Batch) -> dict[str, Any]:
+    leaving = batch.target_id if batch.goes_back else batch.source_id
+    return {"batch": batch.pk, "leaving": leaving, "now": clock.now()}
 
 
 def choose_cut_line(batch: Batch) -> None:

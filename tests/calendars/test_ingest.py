@@ -10,7 +10,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections, transaction
 
 from calendars import assignments, ingest
 from calendars.models import Assignment, Calendar, Connection, Event, Occurrence
@@ -99,6 +99,25 @@ def test_connections_that_change_together_wake_their_meetings_together(move: Mov
         lambda: assignments.wake(sorted(before, reverse=True)),
     )
     assert all(row.version >= before[row.pk] + 3 for row in Assignment.objects.all())
+
+
+def test_what_is_over_is_neither_woken_nor_waited_for(move: Move) -> None:
+    read_all(move)
+    over, *others = Assignment.objects.order_by("pk").values_list("pk", "version")
+    Assignment.objects.filter(pk=over[0]).update(over=True)
+
+    def wake_all() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '10s'")
+        assignments.wake(Assignment.objects.values_list("pk", flat=True))
+
+    with transaction.atomic():
+        Assignment.objects.select_for_update().get(pk=over[0])
+        at_once(wake_all)
+    assert set(Assignment.objects.values_list("pk", "version")) == {
+        over,
+        *((pk, version + 1) for pk, version in others),
+    }
 
 
 def test_an_earlier_reading_never_overwrites_a_later_one(move: Move) -> None:

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import QuerySet
 
-from calendars.leases import Lease, MachineNow, give_back, machine_now, renew, take
+from calendars.leases import Lease, MachineNow, give_back, lock, machine_now, renew, take, taker
 from calendars.models import Driver
+from recallops.prepared import Given
 from tests.harness import set_machine_time
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,6 +42,19 @@ def test_they_come_in_the_order_asked_for_and_those_without_a_time_last(rows: li
         Driver.objects.filter(pk=pk).update(rung_at=rung_at)
     first, second = (take(Driver.objects.all(), limit=2, lease=Lease(), order_by=["rung_at", "pk"]) for _ in range(2))
     assert (first, second) == ([rows[2], rows[1]], [rows[0]])
+
+
+@taker("slot")
+def take_of() -> QuerySet[Driver]:
+    """Take those of a subject, from a slot on."""
+    return Driver.objects.filter(subject=Given("subject"), slot__gte=Given("first"))
+
+
+def test_a_statement_made_once_takes_what_the_values_of_that_time_mean(rows: list[int]) -> None:
+    assert take_of(limit=9, lease=Lease(), subject="globex", first=0) == []
+    assert take_of(limit=1, lease=Lease(), subject="acme", first=1) == [rows[1]]
+    assert take_of(limit=9, lease=Lease(), subject="acme", first=0) == [rows[0], rows[2]]
+    assert take_of(limit=9, lease=Lease(), subject="acme", first=0) == []
 
 
 def test_of_none_that_can_be_none_is_taken() -> None:
@@ -94,6 +109,11 @@ def test_giving_back_leaves_what_somebody_took_over(rows: list[int]) -> None:
     Driver.objects.filter(pk=rows[0]).update(lease_token=theirs.token)
     give_back(Driver, rows, mine)
     assert list(Driver.objects.exclude(lease_token=None).values_list("pk", flat=True)) == rows[:1]
+
+
+def test_rows_are_locked_in_a_transaction_only(rows: list[int]) -> None:
+    with pytest.raises(transaction.TransactionManagementError):
+        lock(Driver, rows)
 
 
 def test_the_holder_reckons_its_time_from_before_it_asked() -> None:
