@@ -25,6 +25,7 @@ from calendars.scheduling.writes import Writer
 from migrations_app import inventory
 from migrations_app.steps import delete_old
 from recallops import clock
+from recallops.prepared import prepared
 from recallops.sandbox.bots import Bots
 from recallops.sandbox.events import Events
 from recallops.sandbox.meetings import GOOGLE
@@ -144,8 +145,17 @@ def _no_fence() -> AbstractContextManager[Any]:
 
 @contextmanager
 def _lease_ignored() -> Iterator[None]:
-    with mock.patch.object(leases, "free", Q), mock.patch.object(calendar_tasks, "free", Q):
-        yield
+    leases._made_once.cache_clear()
+    anew = prepared(calendar_tasks._waiting._make)
+    try:
+        with (
+            mock.patch.object(leases, "free", Q),
+            mock.patch.object(calendar_tasks, "free", Q),
+            mock.patch.object(calendar_tasks, "_waiting", anew),
+        ):
+            yield
+    finally:
+        leases._made_once.cache_clear()
 
 
 def _intent_not_written() -> AbstractContextManager[Any]:

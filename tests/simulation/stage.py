@@ -81,7 +81,8 @@ class Stage:
 @contextmanager
 def _prepared_statements() -> Iterator[None]:
     """Let PostgreSQL keep its plans: where a few rows are asked for, planning is most of the work."""
-    options = {"server_side_binding": True, "prepare_threshold": 2}
+    settled = "-c plan_cache_mode=force_generic_plan"  # from the first time on: no plan of a play is worth a second one
+    options = {"server_side_binding": True, "prepare_threshold": 2, "options": settled}
     with (
         mock.patch.dict(connection.settings_dict["OPTIONS"], options),
         mock.patch.object(connection.features, "uses_server_side_binding", True),

@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
+from django.db.models import QuerySet
 
-from calendars.leases import machine_now
+from calendars.leases import MachineNow
 from calendars.models import Assignment, Intent
 from calendars.providers.recall_endpoints import ACCESS_TOKEN, ADD_BOT
+from recallops.prepared import prepared
 from recallops.sandbox.records import SCHEDULED
 from tests.harness import REGIONS
 
@@ -24,6 +26,11 @@ SENT_AGAIN = (ADD_BOT, ACCESS_TOKEN)  # an add near the start is; a token is rea
 TOLERANCE = timedelta(seconds=1)
 
 Room = tuple[str, datetime]
+
+
+@prepared
+def _open_intents() -> QuerySet[Intent]:
+    return Intent.objects.filter(state__in=Intent.OPEN).order_by("-pk")
 
 
 class Watch:
@@ -75,20 +82,20 @@ class Watch:
         """A write has an intent that is committed and open; one of a bot is sent under the lease of its meeting."""
         remote = (IDS.findall(path) or [""])[0]
         subject = {"event": f"event {remote}", "calendar": f"calendar {remote}"}
-        open_ones = Intent.objects.filter(state__in=Intent.OPEN).order_by("-pk")
         if "/calendar-events/" in path:
-            found = open_ones.filter(subject=subject["event"]).first()
+            wanted = {"subject": subject["event"]}
         elif "/bot/" in path:
-            found = open_ones.filter(bot_id=remote).first()
+            wanted = {"bot_id": remote}
         elif remote:
-            found = open_ones.filter(subject=subject["calendar"]).first()
+            wanted = {"subject": subject["calendar"]}
         else:
-            found = open_ones.filter(purpose=Intent.Purpose.CREATE_CALENDAR).first()
+            wanted = {"purpose": Intent.Purpose.CREATE_CALENDAR.value}
+        found = next((one for one in _open_intents() if wanted.items() <= vars(one).items()), None)
         if found is None:
             self._broken(number, f"{request.method} {path} was sent without an intent")
         elif found.assignment_id is not None:
             held = Assignment.objects.filter(
-                pk=found.assignment_id, lease_token=found.lease_token, lease_until__gt=machine_now()
+                pk=found.assignment_id, lease_token=found.lease_token, lease_until__gt=MachineNow()
             )
             if not held.exists():
                 self._broken(number, f"{request.method} {path} was sent without the lease of its meeting")

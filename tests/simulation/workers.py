@@ -20,7 +20,7 @@ from tests.harness import Crash
 Work = Callable[[], None]
 PROCESSES = 2
 DEEPEST = 2  # pieces that are in the middle of a call, one inside the other
-WRITES = ("INSERT", "UPDATE", "DELETE")
+WRITES = ("INSERT", "UPDATE", "DELETE", "WITH")  # leases are taken WITH an update
 
 
 @dataclass(slots=True)
