@@ -16,9 +16,10 @@ NEW ?=
 SIZE ?= full
 # The tests have a server and files of their own beside those of a demo that runs. Nobody keeps what is in it.
 TEST_DATA := $(CURDIR)/var/test
-TEST_OPTIONS := fsync=off,full_page_writes=off
-# Tests with processes of their own, one after the other, and beside them all others.
-TEST_SPREAD := -n 2 --dist loadgroup
+# Who waits ten minutes for a lock waits for ever: that is a failure which names its statement.
+TEST_OPTIONS := fsync=off,full_page_writes=off,lock_timeout=600s
+# Tests with processes of their own, one after the other, and beside them all others; three, as some only wait.
+TEST_SPREAD := -n 3 --dist loadgroup
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

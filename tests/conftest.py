@@ -43,7 +43,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with processes of their own run one after the other, beside all others (`pytest -n 2 --dist loadgroup`)."""
+    """Tests with processes of their own run one after the other, beside all others (`--dist loadgroup`)."""
     for item in items:
         if item.get_closest_marker("processes"):
             item.add_marker(pytest.mark.xdist_group("processes"))

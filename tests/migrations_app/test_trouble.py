@@ -273,7 +273,7 @@ def test_a_create_that_is_carried_out_long_after_it_was_given_up_makes_no_second
 
 
 def test_a_create_that_was_not_taken_in_between_keeps_the_first_ones_key() -> None:
-    move = quick()
+    move = quick(machine=True)  # the wait that the provider asks for is of machine time
     move.world.faults.add("drop", when="late", seconds=900, endpoint=CREATE_CALENDAR)
     move.world.faults.add("status", status=429, retry_after=20, endpoint=CREATE_CALENDAR, nth=3)
     move.allow(Step.VERIFY)
