@@ -2,7 +2,8 @@
 
 1. Known already (made by us, or found there): done.
 2. An equal calendar (same platform and address) is adopted, never made twice.
-3. A create whose answer was lost is settled by reading, not by trying again.
+3. A create whose answer was lost is settled by reading, not by trying again. When it was given up, the next one reads
+   once more right before it: that may be hours later, and the lost one may have been carried out after all.
 4. Else: intent, create with the source's credentials and metadata, note the new id.
 5. Whose person consented anew (`consents.py`) is made with what they allowed, or, where the target has it, given that.
 """
@@ -64,15 +65,17 @@ def ensure(item: Item, like: Connection, consent: Consent | None = None) -> Outc
     there = list(Connection.objects.live().filter(workspace=where, calendar=like.calendar)[:3])
     if len(there) > 1:
         return failed(TWICE.format(count=len(there), where=where), ErrorKind.CONFIGURATION)
-    unsure = open_intent(item, where)
+    unsure, given_up = open_intent(item, where), _given_up(like, where)
     if there:
         if unsure is not None:
             _found(unsure)
-        _adopt(item, there[0], created=unsure is not None)
+        _adopt(item, there[0], created=unsure is not None or bool(given_up))
         return DONE if consent is None else _connect_again(item, there[0], consent)
     if unsure is not None:
         return settle(item, like, unsure, consent)
-    return _create(item, like, consent)
+    if given_up and (outcome := _look(item, like, where, consent)) is not None:
+        return outcome
+    return _create(item, like, consent, given_up)
 
 
 def _connect_again(item: Item, there: Connection, consent: Consent) -> Outcome:
@@ -130,19 +133,8 @@ def open_intent(item: Item, where: Workspace) -> Intent | None:
 def settle(item: Item, like: Connection, unsure: Intent, consent: Consent | None = None) -> Outcome:
     """Look for the calendar that may have been made; only when it is not there in time, it was not."""
     where = unsure.workspace
-    client, begun = client_for(where), clock.now()
-    found = [
-        one
-        for one in client.iter_calendars(email=like.calendar.email, platform=like.calendar.platform)
-        if like.calendar.email in ((one.platform_email or "").lower(), (one.oauth_email or "").lower())
-    ]
-    if len(found) > 1:
-        return failed(TWICE.format(count=len(found), where=where), ErrorKind.CONFIGURATION)
-    if found:
-        _found(unsure)
-        stored = _store(where, like, found[0], begun_at=begun)
-        _adopt(item, stored, created=True)
-        return DONE if consent is None else _connect_again(item, stored, consent)
+    if (outcome := _look(item, like, where, consent, unsure)) is not None:
+        return outcome
     due = unsure.sent_at + where.late_commit
     if clock.now() < due:
         return wait(LOST.format(where=where), due)
@@ -150,11 +142,55 @@ def settle(item: Item, like: Connection, unsure: Intent, consent: Consent | None
     return wait(LOST.format(where=where), clock.now())
 
 
+def _look(
+    item: Item, like: Connection, where: Workspace, consent: Consent | None, unsure: Intent | None = None
+) -> Outcome | None:
+    """Adopt the calendar that a create made whose answer was lost. None: it is not there."""
+    begun = clock.now()
+    found = _made(like, where)
+    if len(found) > 1:
+        return failed(TWICE.format(count=len(found), where=where), ErrorKind.CONFIGURATION)
+    if not found:
+        return None
+    if unsure is not None:
+        _found(unsure)
+    stored = _store(where, like, found[0], begun_at=begun)
+    _adopt(item, stored, created=True)
+    return DONE if consent is None else _connect_again(item, stored, consent)
+
+
+def _made(like: Connection, where: Workspace) -> list[RecallCalendar]:
+    """Return the calendars of this account, as the provider shows them now.
+
+    The provider knows a calendar's address (`email`) only once it is connected; until then it shows what it was given.
+    """
+    client, platform = client_for(where), like.calendar.platform
+    given = {like.calendar.email, like.oauth_email.lower()} - {""}
+    connecting = [
+        one
+        for one in client.iter_calendars(platform=platform, status="connecting")
+        if (one.platform_email or one.oauth_email or "").lower() in given
+    ]
+    connected = [
+        one
+        for one in client.iter_calendars(platform=platform, email=like.calendar.email)
+        if like.calendar.email in ((one.platform_email or "").lower(), (one.oauth_email or "").lower())
+    ]
+    return list({one.id: one for one in (*connecting, *connected)}.values())
+
+
+def _given_up(like: Connection, where: Workspace) -> list[Intent]:
+    """Return the last creates, newest first, that were not there when they should have been: nothing came of any."""
+    sent = Intent.objects.filter(workspace=where, connection=like, purpose=Intent.Purpose.CREATE_CALENDAR)
+    sent = sent.exclude(outcome__startswith=NOT_TAKEN).order_by("-pk")
+    return list(takewhile(lambda one: one.outcome == NOT_THERE, sent))
+
+
 def _found(unsure: Intent) -> None:
     Intent.objects.filter(pk=unsure.pk).settle(happened=True, outcome="found there")
 
 
-def _create(item: Item, connection: Connection, consent: Consent | None = None) -> Outcome:
+def _create(item: Item, connection: Connection, consent: Consent | None, given_up: list[Intent]) -> Outcome:
     where = item.batch.destination
     if not still_held(item):
         return wait(SOMEBODY_ELSE, clock.now())
@@ -173,7 +209,7 @@ def _create(item: Item, connection: Connection, consent: Consent | None = None) 
             platform=connection.calendar.platform,
             **credentials,
             metadata=connection.metadata,
-            idempotency_key=f"recallops-{_first_try(intent, since=consent.given_at if consent else None)}",
+            idempotency_key=f"recallops-{_first_try(intent, given_up, since=consent.given_at if consent else None)}",
         )
     except errors.ProviderError as error:
         if error.may_have_happened:
@@ -208,7 +244,7 @@ def _credentials(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _first_try(intent: Intent, *, since: datetime | None) -> int:
+def _first_try(intent: Intent, given_up: list[Intent], *, since: datetime | None) -> int:
     """Return the number of the try under whose key this one is sent.
 
     After one whose answer was lost, and that was not there when it should have been, it is that one's: should it be
@@ -216,14 +252,8 @@ def _first_try(intent: Intent, *, since: datetime | None) -> int:
     once, since what the provider keeps under a key for an hour may be an error. What was sent before a consent
     (`since`) was another request.
     """
-    earlier = Intent.objects.filter(
-        workspace=intent.workspace, connection=intent.connection, purpose=intent.purpose, pk__lt=intent.pk
-    )
-    if since is not None:
-        earlier = earlier.filter(sent_at__gte=since)
-    sent = earlier.exclude(outcome__startswith=NOT_TAKEN).order_by("-pk").values_list("pk", "outcome")
-    lost = list(takewhile(lambda one: one[1] == NOT_THERE, sent))
-    return lost[0][0] if len(lost) % 2 else intent.pk
+    same = [one.pk for one in given_up if since is None or one.sent_at >= since]
+    return same[0] if len(same) % 2 else intent.pk
 
 
 def _store(where: Workspace, connection: Connection, made: RecallCalendar, *, begun_at: datetime) -> Connection:

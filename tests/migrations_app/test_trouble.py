@@ -285,6 +285,22 @@ def test_a_create_that_was_not_taken_in_between_keeps_the_first_ones_key() -> No
     finish(move)
 
 
+def test_a_create_that_is_carried_out_long_after_is_looked_for_right_before_one_under_a_new_key() -> None:
+    move = quick(machine=True)
+    wait = 15 * 60
+    found_by_nothing_else = 2 * 120 + wait - 1  # two are given up, and the wait of the third is over in a second
+    move.world.faults.add("drop", when="late", seconds=found_by_nothing_else, endpoint=CREATE_CALENDAR)
+    move.world.faults.add("drop", when="before", endpoint=CREATE_CALENDAR, nth=3)
+    move.world.faults.add("status", status=429, retry_after=wait, endpoint=CREATE_CALENDAR, nth=4)
+    move.allow(Step.VERIFY)
+    move.run()
+    move.run_for(timedelta(hours=1))
+    addresses = [one.account[1] for one in move.here.calendars.values() if one.account]
+    assert sorted(addresses) == sorted(OFFICE)
+    assert set(Item.objects.filter(kind="connection").values_list("created_target", flat=True)) == {True}
+    finish(move)
+
+
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_a_create_whose_answers_are_lost_again_and_again_is_sent_under_a_new_key_every_other_time(times: int) -> None:
     """The provider keeps an answer under its key for an hour, also one that was an error."""
